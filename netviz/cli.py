@@ -1,0 +1,92 @@
+"""The command line: ``netviz COMMAND``.
+
+Each command does one call of the library and shows what came back. What a command needs is
+imported when it runs, so that ``netviz run`` starts as fast as the sandbox does.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from netviz.errors import NetvizError
+
+_ANY_COMMAND = {"ignore_unknown_options": True, "allow_interspersed_args": False}
+_FORMATS = ("svg", "png", "pdf", "dot", "json", "mermaid")
+
+
+class _Group(click.Group):
+    """A group whose commands turn a ``NetvizError`` into one line and exit status 2."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except NetvizError as error:
+            click.echo(f"netviz: {error}", err=True)
+            ctx.exit(2)
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="netviz-lab", prog_name="netviz")
+def main() -> None:
+    """Learn container networking on the real Linux kernel, without root."""
+
+
+@main.command(context_settings=_ANY_COMMAND)
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+def run(command: tuple[str, ...]) -> None:
+    """Run COMMAND in a fresh lab, and end as it ends.
+
+    \b
+    netviz run -- ip netns add net1
+    netviz run -- bash my-network.sh
+    """
+    from netviz.lab import sandbox
+    from netviz.lab.components import tree
+
+    sandbox.run(list(command), sandbox.Supervision(tools=tree()))
+
+
+@main.command()
+def shell() -> None:
+    """Open a shell in a fresh lab; the lab ends with it."""
+    from netviz.lab import sandbox
+    from netviz.lab.components import tree
+
+    program = os.environ.get("SHELL") or "/bin/bash"
+    sandbox.run([program], sandbox.Supervision(tools=tree()))
+
+
+@main.command()
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write to this file.")
+@click.option(
+    "--format", "fmt", type=click.Choice(_FORMATS), help="Default: by the file's name, else svg."
+)
+@click.option("--title", help="A line above the picture.")
+@click.option("--dark", is_flag=True, help="Light on dark.")
+def draw(output: Path | None, fmt: str | None, title: str | None, dark: bool) -> None:
+    """Draw every namespace, interface, bridge and cable of this machine, or of the lab.
+
+    It only reads. On a real machine run it with sudo, to see the namespaces of other users.
+    """
+    from netviz.net.discovery import snapshot
+    from netviz.net.exports import export
+
+    fmt = fmt or (output.suffix.lstrip(".").lower() if output else "svg")
+    if fmt not in _FORMATS:
+        raise click.UsageError(f"'{output}' names no format that is known; add --format")
+    seen = snapshot()
+    if fmt in ("svg", "png", "pdf"):
+        from netviz.picture.drawing import draw as picture_of
+
+        data = picture_of(seen, title=title, theme="dark" if dark else "light").render(fmt)
+    else:
+        data = export(seen, fmt).encode()
+    if output:
+        output.write_bytes(data)
+    else:
+        sys.stdout.buffer.write(data)

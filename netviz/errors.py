@@ -1,0 +1,73 @@
+"""Every error netviz raises.
+
+    NetvizError
+    ├── SandboxError      a lab cannot start here, or a change was asked for outside of one
+    ├── KernelError       the kernel refused a request; carries ``errno``
+    ├── DiscoveryError    the machine's namespaces could not be read
+    ├── ComponentError    a program that a lesson needs cannot be had
+    └── ExerciseError     an exercise was asked something it cannot judge
+
+A message is one line: what failed with the values quoted, the command a person would have typed,
+and the remedy.
+"""
+
+from __future__ import annotations
+
+import os
+
+
+class NetvizError(Exception):
+    """What failed, and what to do about it.
+
+    Parameters
+    ----------
+    what
+        What failed, with the values quoted: ``cannot find namespace 'net9'``.
+    command
+        The equivalent command, for a reader who wants to see it fail by hand.
+    remedy
+        What mends it, in the imperative: ``create it first``.
+    """
+
+    def __init__(
+        self, what: str, *, command: str | None = None, remedy: str | None = None
+    ) -> None:
+        super().__init__(what)
+        self.what = what
+        self.command = command
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        """Return the whole message as one line."""
+        line = self.what
+        if self.command:
+            line += f" (like: {self.command})"
+        if self.remedy:
+            line += f"; {self.remedy}"
+        return line
+
+
+class SandboxError(NetvizError):
+    """A lab cannot start here, or a change was asked for outside of one."""
+
+
+class KernelError(NetvizError):
+    """The kernel refused a request."""
+
+    def __init__(
+        self, errno: int, what: str, *, command: str | None = None, remedy: str | None = None
+    ) -> None:
+        super().__init__(f"{what}: {os.strerror(errno)}", command=command, remedy=remedy)
+        self.errno = errno
+
+
+class DiscoveryError(NetvizError):
+    """The machine's namespaces could not be read."""
+
+
+class ComponentError(NetvizError):
+    """A program that a lesson needs cannot be had."""
+
+
+class ExerciseError(NetvizError):
+    """An exercise was asked something it cannot judge."""

@@ -1,0 +1,1 @@
+"""Where a lab runs: the sandbox, its Jupyter kernel, and what the machine can do."""

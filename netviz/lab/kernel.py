@@ -1,0 +1,94 @@
+"""The Jupyter kernel that lives in the lab.
+
+A plain ipykernel with two differences: its channels use the ports that the launcher opened outside
+(libzmq takes a listening socket by ``ZMQ_USE_FD``), and its shell runs ``!command`` as
+``netviz.lab.commands`` does and knows ``%%netns``.
+"""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+
+import zmq
+from ipykernel.heartbeat import Heartbeat
+from ipykernel.ipkernel import IPythonKernel
+from ipykernel.kernelapp import IPKernelApp
+from ipykernel.zmqshell import ZMQInteractiveShell
+
+from netviz.lab import commands
+
+_NO_FD = -1
+
+
+class LabShell(ZMQInteractiveShell):
+    """The interactive shell of a lab's kernel."""
+
+    def system(self, cmd: str) -> None:
+        """Run ``!cmd`` on a terminal of its own; its exit status goes to ``_exit_code``."""
+        expanded = self.var_expand(cmd, depth=1)
+        self.user_ns["_exit_code"] = commands.run(expanded)
+
+
+class LabKernel(IPythonKernel):
+    """An IPython kernel with a lab's shell."""
+
+    def __init__(self, **options: Any) -> None:
+        self.shell_class = LabShell
+        super().__init__(**options)
+
+
+class _LabHeartbeat(Heartbeat):
+    listener: socket.socket
+
+    def _try_bind_socket(self) -> None:
+        _bind(self.socket, self.listener, f"tcp://{self.ip}:{self.port}")
+
+
+class LabKernelApp(IPKernelApp):
+    """An ipykernel whose ports were opened before it lived."""
+
+    kernel_class = LabKernel
+    listeners: dict[int, socket.socket]
+
+    def _try_bind_socket(self, s: zmq.Socket[bytes], port: int) -> int:
+        listener = self.listeners.get(port)
+        if listener is None:
+            return int(super()._try_bind_socket(s, port))
+        address = f"tcp://{self.ip}:{port}"
+        _bind(s, listener, address)
+        # The debugger connects to the shell's port from inside the lab, which has a loopback and
+        # ports of its own: listen there too.
+        s.setsockopt(zmq.USE_FD, _NO_FD)
+        s.bind(address)
+        return port
+
+    def init_heartbeat(self) -> None:
+        """Start the heartbeat on the port that was opened for it."""
+        listener = self.listeners.get(self.hb_port)
+        if listener is None:
+            super().init_heartbeat()
+            return
+        # Since 7.4 the channels may be encrypted, and the heartbeat with them.
+        names = ("curve_publickey", "curve_secretkey")
+        keys = {name: getattr(self, name) for name in names if hasattr(self, name)}
+        address = (self.transport, self.ip, self.hb_port)
+        self.heartbeat = _LabHeartbeat(zmq.Context(), address, **keys)
+        self.heartbeat.listener = listener
+        self.heartbeat.start()
+
+    def init_extensions(self) -> None:
+        """Load what the user configured, then the lab's magics."""
+        super().init_extensions()
+        self.shell.extension_manager.load_extension("netviz.lab.magics")
+
+
+def start(argv: list[str], listeners: dict[str, socket.socket]) -> None:
+    """Run the kernel until its client shuts it down."""
+    LabKernelApp.listeners = {each.getsockname()[1]: each for each in listeners.values()}
+    LabKernelApp.launch_instance(argv=argv)
+
+
+def _bind(s: zmq.Socket[bytes], listener: socket.socket, address: str) -> None:
+    s.setsockopt(zmq.USE_FD, listener.detach())
+    s.bind(address)

@@ -1,0 +1,69 @@
+"""Start a notebook's kernel in a lab of its own: what the kernelspec ``netviz`` runs.
+
+A Jupyter client connects to the kernel over TCP on the machine's loopback, which a lab cannot see.
+So the five ports are opened here, before entering; an accepted connection stays in the network
+namespace of its listener, and any client connects as it always does.
+
+Only the standard library is imported before ``enter``: a process with threads cannot enter.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import sys
+from pathlib import Path
+
+from netviz.errors import NetvizError
+from netviz.lab.components import tree
+from netviz.lab.sandbox import Supervision, enter
+
+CHANNELS = ("shell", "iopub", "stdin", "control", "hb")
+
+
+def main(argv: list[str]) -> None:
+    """Run ``python -m netviz.lab.launcher -f CONNECTION_FILE``; never returns."""
+    listeners = listen(_connection_file(argv))
+    parent = int(os.environ.get("JPY_PARENT_PID") or 0)
+    try:
+        enter(Supervision(tools=tree(), forward_interrupt=False, follow=parent or None))
+    except NetvizError as error:
+        sys.exit(f"netviz: {error}")
+    # ipykernel leaves when its parent is PID 1, unless it was told that this is so.
+    os.environ["JPY_PARENT_PID"] = "1"
+    from netviz.lab import kernel
+
+    kernel.start(argv, listeners)
+
+
+def listen(connection_file: Path) -> dict[str, socket.socket]:
+    """Open the ports that the connection file names, each by its channel.
+
+    A port of 0 is chosen here and written back. With the ``ipc`` transport there is nothing to
+    open: the kernel makes those sockets in the file system, which the lab shares.
+    """
+    info = json.loads(connection_file.read_text())
+    if info.get("transport", "tcp") != "tcp":
+        return {}
+    listeners = {}
+    for channel in CHANNELS:
+        listener = socket.socket()
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((info["ip"], info[f"{channel}_port"]))
+        listener.listen(100)
+        listeners[channel] = listener
+    chosen = {f"{name}_port": each.getsockname()[1] for name, each in listeners.items()}
+    if info | chosen != info:
+        connection_file.write_text(json.dumps(info | chosen))
+    return listeners
+
+
+def _connection_file(argv: list[str]) -> Path:
+    if "-f" not in argv[:-1]:
+        sys.exit("netviz: the kernel is started by Jupyter, with: -f CONNECTION_FILE")
+    return Path(argv[argv.index("-f") + 1])
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

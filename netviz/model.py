@@ -1,0 +1,337 @@
+"""The frozen nouns: what a network is made of, as the kernel tells it.
+
+Nothing here asks the kernel anything. Every noun can say itself as plain JSON values with
+``to_dict``; values are written as ``ip -j`` writes them, so that what netviz prints can be held
+against what ``ip`` prints. A namespace is known by its ``id``, the inode number that
+``stat -L /run/netns/NAME`` shows, and an interface by ``(namespace id, index)``: names repeat.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+JSON = dict[str, object]
+Key = tuple[int, int]
+"""``(namespace id, ifindex)``: the only name of an interface that is unique on a machine."""
+
+
+def printable(name: str) -> str:
+    """Return ``name`` with every character that could mislead a reader written as an escape.
+
+    A file in /run/netns may be named with newlines, terminal controls or right-to-left marks, and
+    an interface with any byte but ``/``, ``:`` and white space.
+    """
+    return "".join(
+        char
+        if unicodedata.category(char)[0] not in "CZ" or char == " "
+        else char.encode("unicode_escape", "surrogatepass").decode()
+        for char in name
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """An interface as seen from elsewhere: the far end of a cable, a lower device, a master."""
+
+    id: int
+    index: int
+    namespace: str
+    name: str
+
+    @property
+    def key(self) -> Key:
+        """Return the interface's key, ``(namespace id, ifindex)``."""
+        return self.id, self.index
+
+    def __str__(self) -> str:
+        """Return the endpoint as it is written everywhere: ``namespace:device``."""
+        return f"{self.namespace}:{self.name}"
+
+    def to_dict(self) -> JSON:
+        """Return ``{"namespace", "name", "id", "index"}``."""
+        return {
+            "namespace": self.namespace,
+            "name": self.name,
+            "id": self.id,
+            "index": self.index,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """One address of an interface. Equivalent to: an ``addr_info`` of ``ip -j address``."""
+
+    family: str
+    local: str
+    prefixlen: int
+    scope: str = "global"
+    peer: str | None = None
+    broadcast: str | None = None
+    label: str | None = None
+    flags: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        """Return the address as one types it: ``10.1.1.2/24``."""
+        return f"{self.local}/{self.prefixlen}"
+
+    def to_dict(self) -> JSON:
+        """Return the fields that are set, and each flag as ``true``, as ``ip -j`` does."""
+        found = {
+            "family": self.family,
+            "local": self.local,
+            "address": self.peer,
+            "prefixlen": self.prefixlen,
+            "broadcast": self.broadcast,
+            "scope": self.scope,
+            "label": self.label,
+        }
+        return {k: v for k, v in found.items() if v is not None} | dict.fromkeys(self.flags, True)
+
+
+@dataclass(frozen=True, slots=True)
+class Interface:
+    """One network device. Equivalent to: an element of ``ip -d -s -j link``.
+
+    ``kind`` is what ``ip link add … type KIND`` takes, ``loopback`` for ``lo``, and ``device``
+    for hardware. ``parameters`` are the kind's own (``linkinfo.info_data``: a VXLAN's ``id``, a
+    bridge's ``stp_state``), ``port`` those of a bridge port (``info_slave_data``).
+    """
+
+    index: int
+    name: str
+    kind: str
+    mac: str | None
+    mtu: int
+    flags: tuple[str, ...] = ()
+    state: str = "UNKNOWN"
+    addresses: tuple[Address, ...] = ()
+    master: Endpoint | None = None
+    peer: Endpoint | None = None
+    lower: Endpoint | None = None
+    parameters: Mapping[str, object] = field(default_factory=dict)
+    port: Mapping[str, object] = field(default_factory=dict)
+    statistics: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    alias: str | None = None
+
+    @property
+    def up(self) -> bool:
+        """Tell whether it is switched on: what ``ip link set up`` does."""
+        return "UP" in self.flags
+
+    @property
+    def running(self) -> bool:
+        """Tell whether it also carries: switched on, and so is the far end."""
+        return self.up and "LOWER_UP" in self.flags
+
+    def to_dict(self) -> JSON:
+        """Return every field; ``addresses`` as typed, ``addr_info`` as ``ip -j`` has them."""
+        return {
+            "index": self.index,
+            "name": self.name,
+            "kind": self.kind,
+            "mac": self.mac,
+            "mtu": self.mtu,
+            "up": self.up,
+            "running": self.running,
+            "state": self.state,
+            "flags": list(self.flags),
+            "addresses": [str(address) for address in self.addresses],
+            "addr_info": [address.to_dict() for address in self.addresses],
+            "master": self.master.name if self.master else None,
+            "peer": self.peer.to_dict() if self.peer else None,
+            "lower": self.lower.to_dict() if self.lower else None,
+            "parameters": dict(self.parameters),
+            "port": dict(self.port),
+            "statistics": {way: dict(counts) for way, counts in self.statistics.items()},
+            "alias": self.alias,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One route of any table. Equivalent to: an element of ``ip -N -j route show table all``."""
+
+    to: str
+    family: str
+    dev: str | None = None
+    via: str | None = None
+    table: int = 254
+    metric: int | None = None
+    scope: str = "global"
+    type: str = "unicast"
+    protocol: str = "boot"
+    prefsrc: str | None = None
+    nexthops: tuple[Mapping[str, object], ...] = ()
+    flags: tuple[str, ...] = ()
+
+    def to_dict(self) -> JSON:
+        """Return every field, ``null`` where the route does not say."""
+        return {
+            "to": self.to,
+            "via": self.via,
+            "dev": self.dev,
+            "table": self.table,
+            "family": self.family,
+            "metric": self.metric,
+            "scope": self.scope,
+            "type": self.type,
+            "protocol": self.protocol,
+            "prefsrc": self.prefsrc,
+            "nexthops": [dict(hop) for hop in self.nexthops],
+            "flags": list(self.flags),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One policy-routing rule. Equivalent to: an element of ``ip -N -j rule``."""
+
+    priority: int
+    family: str
+    source: str = "all"
+    to: str = "all"
+    iif: str | None = None
+    oif: str | None = None
+    fwmark: int | None = None
+    table: int | None = None
+    action: str = "lookup"
+    inverted: bool = False
+
+    def to_dict(self) -> JSON:
+        """Return every field, ``from`` by its own name."""
+        return {
+            "priority": self.priority,
+            "family": self.family,
+            "from": self.source,
+            "to": self.to,
+            "iif": self.iif,
+            "oif": self.oif,
+            "fwmark": self.fwmark,
+            "table": self.table,
+            "action": self.action,
+            "not": self.inverted,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbour:
+    """One entry of the ARP or ND table. Equivalent to: an element of ``ip -j neighbour``."""
+
+    to: str
+    dev: str
+    family: str
+    mac: str | None = None
+    state: tuple[str, ...] = ()
+    flags: tuple[str, ...] = ()
+
+    def to_dict(self) -> JSON:
+        """Return every field; ``state`` is a list, as in ``ip -j``."""
+        return {
+            "to": self.to,
+            "dev": self.dev,
+            "family": self.family,
+            "mac": self.mac,
+            "state": list(self.state),
+            "flags": list(self.flags),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class FdbEntry:
+    """One entry of a forwarding database. Equivalent to: an element of ``bridge -d -j fdb``."""
+
+    mac: str
+    dev: str
+    master: str | None = None
+    vlan: int | None = None
+    dst: str | None = None
+    port: int | None = None
+    vni: int | None = None
+    state: str = ""
+    flags: tuple[str, ...] = ()
+
+    def to_dict(self) -> JSON:
+        """Return every field; ``state`` is empty for an address that was learned."""
+        return {
+            "mac": self.mac,
+            "dev": self.dev,
+            "master": self.master,
+            "vlan": self.vlan,
+            "dst": self.dst,
+            "port": self.port,
+            "vni": self.vni,
+            "state": self.state,
+            "flags": list(self.flags),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Namespace:
+    """One network namespace: its interfaces, tables, switches and rules.
+
+    ``held_by`` says what keeps it alive: ``root``, ``name`` (a file in /run/netns), ``mount`` (a
+    file elsewhere), ``process`` or ``file`` (an open descriptor). ``nft`` is what
+    ``nft -j list ruleset`` gives inside.
+    """
+
+    id: int
+    name: str
+    held_by: str = "name"
+    names: tuple[str, ...] = ()
+    pids: tuple[int, ...] = ()
+    interfaces: tuple[Interface, ...] = ()
+    routes: tuple[Route, ...] = ()
+    rules: tuple[Rule, ...] = ()
+    neighbours: tuple[Neighbour, ...] = ()
+    fdb: tuple[FdbEntry, ...] = ()
+    sysctls: Mapping[str, object] = field(default_factory=dict)
+    nft: tuple[Mapping[str, object], ...] = ()
+
+    def to_dict(self) -> JSON:
+        """Return every field, each table as a list."""
+        tables = ("interfaces", "routes", "rules", "neighbours", "fdb")
+        return {
+            "id": self.id,
+            "name": self.name,
+            "held_by": self.held_by,
+            "names": list(self.names),
+            "pids": list(self.pids),
+            **{table: [row.to_dict() for row in getattr(self, table)] for table in tables},
+            "sysctls": dict(self.sysctls),
+            "nft": [dict(item) for item in self.nft],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Caution:
+    """What could not be related or read: ``where`` is the interface it concerns, if one."""
+
+    message: str
+    where: Endpoint | None = None
+
+    def __str__(self) -> str:
+        """Return ``namespace:device: message``."""
+        return f"{self.where}: {self.message}" if self.where else self.message
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Every namespace of a machine, or of a lab, at one moment; the root comes first."""
+
+    namespaces: tuple[Namespace, ...] = ()
+    warnings: tuple[Caution, ...] = ()
+
+    def __iter__(self) -> Iterator[tuple[Namespace, Interface]]:
+        """Yield every interface with the namespace that it lives in."""
+        for namespace in self.namespaces:
+            for interface in namespace.interfaces:
+                yield namespace, interface
+
+    def to_dict(self) -> JSON:
+        """Return ``{"namespaces": […], "warnings": […]}``, stable from run to run."""
+        return {
+            "namespaces": [namespace.to_dict() for namespace in self.namespaces],
+            "warnings": [str(warning) for warning in self.warnings],
+        }
