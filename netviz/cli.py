@@ -62,6 +62,37 @@ def shell() -> None:
 
 
 @main.command()
+@click.argument("lesson", default="00")
+@click.option("--browser/--no-browser", default=True, help="Open a browser, or print the URL only.")
+@click.option("--port", default=8888, show_default=True, help="If it is taken, another is used.")
+@click.option("--fresh", is_flag=True, help="Put LESSON back as published; yours is kept beside.")
+@click.option(
+    "--folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    default="~/netviz-lessons",
+    show_default=True,
+    help="Your copies of the lessons.",
+)
+def lab(lesson: str, browser: bool, port: int, fresh: bool, folder: Path) -> None:
+    """Open LESSON (a number or a name) in JupyterLab, on your own copy.
+
+    \b
+    netviz lab
+    netviz lab 4 --no-browser
+    """
+    from netviz.lab import lessons
+    from netviz.lab.jupyter import Server
+    from netviz.lab.resources import notebooks
+
+    folder = folder.expanduser().absolute()
+    chosen = lessons.find(notebooks(), lesson)
+    if fresh and (kept := lessons.restore(chosen, folder)):
+        click.echo(f"Your own {chosen.name} is kept as {kept.name}.")
+    lessons.copy_missing(notebooks(), folder)
+    Server(folder=folder, lesson=chosen.name, port=port, browser=browser).start()
+
+
+@main.command()
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Write to this file.")
 @click.option(
     "--format", "fmt", type=click.Choice(_FORMATS), help="Default: by the file's name, else svg."

@@ -1,0 +1,61 @@
+"""Open JupyterLab on a lesson: what ``netviz lab`` does.
+
+The server is plain JupyterLab with the user's own configuration; it replaces this process, so
+signals reach it as always. Our few defaults come first in Jupyter's configuration path, and a
+setting that the user chose in JupyterLab still wins over them.
+
+The server and the browser live on the machine; the lab is entered by each notebook's kernel.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Never
+
+KERNEL = "netviz"
+SETTINGS = Path(__file__).resolve().parent / "settings"
+
+_LOOPBACK = "127.0.0.1"
+_OTHER_PORTS_TRIED = 50
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Server:
+    """How JupyterLab is started: on which folder and lesson, which port, with a browser or not."""
+
+    folder: Path
+    lesson: str
+    port: int = 8888
+    browser: bool = True
+
+    def command(self) -> list[str]:
+        """Return the command line. Equivalent to: ``jupyter lab --ip=127.0.0.1 LESSON``."""
+        options = {
+            "ServerApp.ip": _LOOPBACK,
+            "ServerApp.port": self.port,
+            "ServerApp.port_retries": _OTHER_PORTS_TRIED,
+            "ServerApp.root_dir": self.folder,
+            "ServerApp.allow_root": os.geteuid() == 0,
+            "ExtensionApp.open_browser": self.browser,
+            "LabApp.default_url": f"/lab/workspaces/netviz/tree/{self.lesson}",
+            "MultiKernelManager.default_kernel_name": KERNEL,
+        }
+        # -P: a learner's file called json.py must not be taken for Python's.
+        program = [sys.executable, "-P", "-m", "jupyterlab"]
+        return program + [f"--{name}={value}" for name, value in options.items()]
+
+    def environment(self, outside: Mapping[str, str]) -> dict[str, str]:
+        """Return the server's environment: ours first where Jupyter looks for configuration."""
+        path = [str(SETTINGS), outside.get("JUPYTER_CONFIG_PATH", "")]
+        return {**outside, "JUPYTER_CONFIG_PATH": os.pathsep.join(filter(None, path))}
+
+    def start(self) -> Never:
+        """Become JupyterLab."""
+        sys.stdout.flush()
+        sys.stderr.flush()
+        command = self.command()
+        os.execve(command[0], command, self.environment(os.environ))

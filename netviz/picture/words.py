@@ -1,0 +1,104 @@
+"""What is written in a picture: names made safe and short, addresses, states, hover titles."""
+
+from __future__ import annotations
+
+import re
+
+from netviz.model import Interface, Namespace, printable
+
+LIMIT = 26
+
+
+def short(name: str, limit: int = LIMIT) -> str:
+    """Return ``name`` made printable, with an ellipsis in the middle where it is too long."""
+    safe = printable(name)
+    if len(safe) <= limit:
+        return safe
+    head = (limit - 1) // 2
+    return f"{safe[:head]}…{safe[len(safe) - (limit - 1 - head) :]}"
+
+
+def natural(name: str) -> tuple[tuple[int, int, str], ...]:
+    """Return a sort key that puts net2 before net10."""
+    parts = re.findall(r"[0-9]{1,9}|[^0-9]+|[0-9]", name)
+    return tuple((0, int(p), "") if p.isdecimal() and p.isascii() else (1, 0, p) for p in parts)
+
+
+def addresses(interface: Interface) -> list[str]:
+    """Return the addresses worth showing: not IPv6 link-local ones, which every device has."""
+    shown = [address for address in interface.addresses if address.scope != "link"]
+    shown = shown or [address for address in interface.addresses if address.family == "inet"]
+    return [
+        printable(f"{a.local} → {a.peer}" if a.peer and a.peer != a.local else str(a))
+        for a in shown
+    ]
+
+
+def mac(interface: Interface) -> str | None:
+    """Return the MAC with its middle left out: ``3a:91:0c:…:01``."""
+    if not interface.mac or not re.fullmatch(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}", interface.mac):
+        return None
+    return f"{interface.mac[:8]}:…:{interface.mac[-2:]}"
+
+
+def state(interface: Interface) -> str:
+    """Return ``up`` or ``down``: whether the interface is switched on."""
+    return "up" if interface.up else "down"
+
+
+def held(namespace: Namespace) -> str | None:
+    """Return what keeps a namespace without a name alive."""
+    if namespace.held_by == "process":
+        few = ", ".join(str(pid) for pid in namespace.pids[:3])
+        more = len(namespace.pids) - 3
+        return f"held by process {few}" + (f" and {more} more" if more > 0 else "")
+    return {
+        "file": "held by an open file",
+        "mount": "held by a mount",
+    }.get(namespace.held_by)
+
+
+def forwards(namespace: Namespace) -> bool:
+    """Tell whether the namespace forwards packets between its interfaces, as a router does."""
+    for name, value in namespace.sysctls.items():
+        if name.endswith("ip_forward") and str(value) not in ("0", "False"):
+            return True
+    return False
+
+
+def hover(namespace: Namespace, interface: Interface) -> str:
+    """Return the hover title of an interface: its full name and all that the picture leaves out."""
+    facts = [
+        f"{printable(namespace.name)}:{printable(interface.name)}",
+        printable(interface.kind),
+        "up" if interface.running else "up, no carrier" if interface.up else "down",
+        *(printable(str(address)) for address in interface.addresses),
+        f"MAC {interface.mac}" if interface.mac else "",
+        f"MTU {interface.mtu}",
+        f"index {interface.index}",
+    ]
+    return " · ".join(fact for fact in facts if fact)
+
+
+def tunnel(interface: Interface) -> str:
+    """Return what a tunnel says of itself: ``VXLAN VNI 1 · UDP 4789``."""
+    kind = {"ipip": "IPIP", "sit": "SIT", "vxlan": "VXLAN", "geneve": "Geneve"}
+    words = kind.get(interface.kind, printable(interface.kind).upper())
+    number = interface.parameters.get("id")
+    port = interface.parameters.get("port")
+    if number is not None:
+        words += f" VNI {short(str(number))}"
+    if port is not None:
+        words += f" · UDP {short(str(port))}"
+    return words
+
+
+def subtitle(interface: Interface) -> str:
+    """Return the second line of a bridge: ``bridge · 10.1.1.1/24 · forwards by MAC``."""
+    kind = printable(interface.kind)
+    words = [kind, *addresses(interface)[:2]]
+    if interface.parameters.get("stp_state") in (1, True, "1"):
+        words.append("STP on")
+    if kind == "bridge":
+        words.append("forwards by MAC")
+    return " · ".join(words)
