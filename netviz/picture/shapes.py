@@ -40,7 +40,7 @@ FACES = {
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """One line of text; ``full`` is what was shortened."""
+    """One line of text; ``y`` is its baseline."""
 
     x: float
     y: float
@@ -83,7 +83,10 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class Port:
-    """An interface: a tag, centred on ``x, y``, on the edge of the box that it belongs to."""
+    """An interface: a tag, centred on ``x, y``, on the edge of the box that it belongs to.
+
+    A ``small`` one is a loopback, which leads nowhere.
+    """
 
     gid: str
     x: float
@@ -94,6 +97,7 @@ class Port:
     owner: str
     title: str = ""
     state: str = "up"
+    small: bool = False
 
     def moved(self, dx: float, dy: float) -> Port:
         """Return the same port elsewhere."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from netviz.model import Interface, Namespace, printable
+from netviz.model import Interface, Namespace, Snapshot, printable
 
 LIMIT = 26
 
@@ -102,3 +102,42 @@ def subtitle(interface: Interface) -> str:
     if kind == "bridge":
         words.append("forwards by MAC")
     return " · ".join(words)
+
+
+def about(namespace: Namespace) -> str:
+    """Return the hover title of a namespace: its full name, what holds it, its processes."""
+    count = len(namespace.pids)
+    facts = [
+        printable(namespace.name),
+        "root namespace" if namespace.held_by == "root" else "namespace",
+        held(namespace) or "",
+        f"{count} process{'es' * (count != 1)}" if namespace.held_by == "name" else "",
+        "forwards packets" if forwards(namespace) else "",
+        f"id {namespace.id}",
+    ]
+    return " · ".join(fact for fact in facts if fact)
+
+
+def alternative(snapshot: Snapshot) -> str:
+    """Return the picture in words, one sentence a namespace, for who cannot see it."""
+    sentences = [_sentence(namespace) for namespace in snapshot.namespaces]
+    sentences += [f"Warning: {printable(str(warning))}." for warning in snapshot.warnings]
+    return " ".join(sentences)
+
+
+def _sentence(namespace: Namespace) -> str:
+    own = [link for link in namespace.interfaces if link.kind != "loopback"]
+    kind = "The root namespace" if namespace.held_by == "root" else "Namespace"
+    what = "; ".join(_told(link) for link in own) or "only a loopback"
+    return f"{kind} {printable(namespace.name)} has {what}."
+
+
+def _told(link: Interface) -> str:
+    place = "" if not link.master else f", port of {printable(link.master.name)}"
+    far = f", joined with {printable(str(link.peer))}" if link.peer else ""
+    over = f", over {printable(str(link.lower))}" if link.lower else ""
+    own = ", ".join(addresses(link))
+    with_addresses = f" with {own}" if own else ""
+    condition = "" if link.running else " (down)" if not link.up else " (no carrier)"
+    kind = "" if link.kind in ("veth", "device") else f"{printable(link.kind)} "
+    return f"{kind}{printable(link.name)}{with_addresses}{condition}{place}{far}{over}"

@@ -1,0 +1,93 @@
+"""How large a block is, and where in it everything is written. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from netviz.picture.shapes import FACES, Box, Label, Measure, Port
+
+if TYPE_CHECKING:
+    from netviz.picture.blocks import Block, Plug
+    from netviz.picture.rows import Pair
+
+FRAME = 22.0
+HEADER = 30.0
+_TAG_HEIGHT = 22.0
+_LEAST = 140.0
+_PAD = 12.0
+_LINES = {"name": 22.0, "frame": 24.0, "address": 18.0, "small": 17.0, "note": 17.0}
+_LOOPBACK = (28.0, 16.0)
+_PLACE = (10.0, 10.0)
+_DESCENT = 5.0
+
+Rectangle = tuple[float, float, float, float]
+"""left, top, width, height"""
+
+
+@dataclass(frozen=True, slots=True)
+class Writer:
+    """Knows how wide texts are, and so how large boxes must be."""
+
+    measure: Measure
+
+    def width(self, text: str, style: str) -> float:
+        """Return the width of a line in a style of `netviz.picture.shapes.FACES`."""
+        face = FACES[style]
+        return self.measure(text, face.size, face.bold, face.mono)
+
+    def tag(self, plug: Plug) -> Pair:
+        """Return the size of an interface's tag; of a mere place, what keeps it apart."""
+        return (self.width(plug.text, "tag") + 18, _TAG_HEIGHT) if plug.text else _PLACE
+
+    def words(self, block: Block) -> Pair:
+        """Return the room that a block's name and lines need."""
+        name = self.width(block.name, "name") + (2 * _LOOPBACK[0] if block.loopback else 0)
+        width = max([name, *(self.width(text, style) for text, style in block.lines)])
+        height = _LINES["name"] + sum(_LINES[style] for _, style in block.lines)
+        return max(_LEAST, width + 2 * _PAD), height + _PAD
+
+    def header(self, block: Block) -> Pair:
+        """Return the room that the name and lines of a frame need, at its top."""
+        width = self.width(block.name, "frame") + self.width(block.note, "note") + 12
+        width = max([width + _LOOPBACK[0] + 8, *(self.width(*line) for line in block.lines)])
+        height = HEADER + sum(_LINES[style] for _, style in block.lines)
+        return width + 2 * _PAD, height + _PAD
+
+    def box(self, block: Block, outer: Rectangle, inner: Rectangle) -> Box:
+        """Return a block's box with its words in the middle of what its tags leave free."""
+        left, top, width, height = inner
+        _, needed = self.words(block)
+        y = top + (height - needed + _PAD) / 2
+        labels = []
+        for text, style in ((block.name, "name"), *block.lines):
+            y += _LINES[style]
+            labels.append(Label(left + width / 2, y - _DESCENT, text, style))
+        return Box(block.gid, block.kind, *outer, tuple(labels), block.title)
+
+    def port(self, plug: Plug, at: Pair, owner: str) -> Port:
+        """Return an interface's tag at its place."""
+        return Port(plug.gid, *at, *self.tag(plug), plug.text, owner, plug.title, plug.state)
+
+    def frame(self, block: Block, outer: Rectangle, at: Pair) -> Box:
+        """Return a frame's box with its words, the first of them ``at`` their left top."""
+        left, top = at[0] + _PAD + 6, at[1] + HEADER - 4
+        labels = [Label(left, top, block.name, "frame", "start")]
+        if block.note:
+            after = left + self.width(block.name, "frame") + 8
+            labels.append(Label(after, top, block.note, "note", "start"))
+        for text, style in block.lines:
+            top += _LINES[style]
+            labels.append(Label(left, top, text, style, "start"))
+        return Box(block.gid, block.kind, *outer, tuple(labels), block.title)
+
+    def loopback(self, block: Block, inner: Rectangle) -> Iterator[Port]:
+        """Yield the small tag of a block's loopback, in the corner at the top right."""
+        if block.loopback:
+            left, top, width, _ = inner
+            x, y = left + width - _LOOPBACK[0] / 2 - 8, top + _LOOPBACK[1] / 2 + 7
+            plug = block.loopback
+            yield Port(
+                plug.gid, x, y, *_LOOPBACK, plug.text, block.gid, plug.title, plug.state, small=True
+            )
