@@ -24,10 +24,11 @@ _HOMES = {
     "check": "teach.checks",
 }
 
-__all__ = sorted(_HOMES)  # noqa: PLE0605
+__all__ = sorted(_HOMES)
 
 
 def __getattr__(name: str) -> object:
+    """Load a public name from its home, once."""
     if name not in _HOMES:
         raise AttributeError(f"module 'netviz' has no attribute {name!r}")
     value = getattr(import_module(f"netviz.{_HOMES[name]}"), name)
@@ -36,4 +37,5 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
+    """List the public names, for completion."""
     return __all__

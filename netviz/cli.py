@@ -44,7 +44,7 @@ def run(command: tuple[str, ...]) -> None:
     \b
     netviz run -- ip netns add net1
     netviz run -- bash my-network.sh
-    """
+    """  # noqa: D301 (for click it is a backspace)
     from netviz.lab import sandbox
     from netviz.lab.components import tree
 
@@ -79,7 +79,7 @@ def lab(lesson: str, browser: bool, port: int, fresh: bool, folder: Path) -> Non
     \b
     netviz lab
     netviz lab 4 --no-browser
-    """
+    """  # noqa: D301 (for click it is a backspace)
     from netviz.lab import lessons
     from netviz.lab.jupyter import Server
     from netviz.lab.resources import notebooks
@@ -90,6 +90,33 @@ def lab(lesson: str, browser: bool, port: int, fresh: bool, folder: Path) -> Non
         click.echo(f"Your own {chosen.name} is kept as {kept.name}.")
     lessons.copy_missing(notebooks(), folder)
     Server(folder=folder, lesson=chosen.name, port=port, browser=browser).start()
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="For programs; the keys are stable.")
+@click.pass_context
+def doctor(ctx: click.Context, as_json: bool) -> None:
+    """Tell what this machine can do for the lessons, what it cannot, and what mends that.
+
+    Everything is tried for real, in a lab that is thrown away. The exit status is 0 where every
+    lesson can run, else 1.
+
+    \b
+    netviz doctor
+    netviz doctor --json | jq '.findings[] | select(.works | not) | .remedy'
+    """  # noqa: D301 (for click it is a backspace)
+    from netviz.lab.doctor import examine
+
+    report = examine()
+    if as_json:
+        click.echo(json.dumps(report.to_dict(), indent=2))
+    else:
+        from rich.console import Console
+
+        # A pipe has no width: show there what a notebook shows.
+        console = Console(width=None if sys.stdout.isatty() else 100, highlight=False)
+        console.print(report)
+    ctx.exit(0 if report.ready else 1)
 
 
 @main.command()
@@ -118,6 +145,16 @@ def draw(output: Path | None, fmt: str | None, title: str | None, dark: bool) ->
     else:
         data = export(seen, fmt).encode()
     if output:
-        output.write_bytes(data)
+        _write(output, data)
     else:
         sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+
+
+def _write(output: Path, data: bytes) -> None:
+    try:
+        output.write_bytes(data)
+    except OSError as error:
+        raise NetvizError(
+            f"cannot write '{output}': {error.strerror}", remedy="name another file with -o"
+        ) from error

@@ -15,6 +15,8 @@ from __future__ import annotations
 
 import os
 
+from netviz.model import printable
+
 
 class NetvizError(Exception):
     """What failed, and what to do about it.
@@ -29,22 +31,20 @@ class NetvizError(Exception):
         What mends it, in the imperative: ``create it first``.
     """
 
-    def __init__(
-        self, what: str, *, command: str | None = None, remedy: str | None = None
-    ) -> None:
+    def __init__(self, what: str, *, command: str | None = None, remedy: str | None = None) -> None:
         super().__init__(what)
         self.what = what
         self.command = command
         self.remedy = remedy
 
     def __str__(self) -> str:
-        """Return the whole message as one line."""
+        """Return the whole message as one line, whatever the names in it are made of."""
         line = self.what
         if self.command:
             line += f" (like: {self.command})"
         if self.remedy:
             line += f"; {self.remedy}"
-        return line
+        return printable(line)
 
 
 class SandboxError(NetvizError):

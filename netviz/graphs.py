@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import combinations
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import networkx as nx
 
-from netviz.model import Caution, Endpoint, Interface, Key, Namespace, Snapshot
+from netviz.model import Caution, Endpoint
+
+if TYPE_CHECKING:
+    from netviz.model import Interface, Key, Namespace, Snapshot
 
 MIRRORED = {"ipip", "sit", "gre", "gretap", "ip6tnl", "ip6gre", "ip6gretap", "vti", "vti6"}
 NUMBERED = {"vxlan", "geneve"}

@@ -18,10 +18,12 @@ Key = tuple[int, int]
 
 
 def printable(name: str) -> str:
-    """Return ``name`` with every character that could mislead a reader written as an escape.
+    r"""Return ``name`` with every character that could mislead a reader written as an escape.
 
     A file in /run/netns may be named with newlines, terminal controls or right-to-left marks, and
-    an interface with any byte but ``/``, ``:`` and white space.
+    an interface with any byte but ``/``, ``:`` and white space. ESC becomes ``\x1b``, so no name
+    colours or clears a terminal; a byte that is no UTF-8, ``\udcff``; a newline, ``\n``. What is
+    visible stays as it is: to escape quotes or markup is the business of who writes a format.
     """
     return "".join(
         char
@@ -51,12 +53,7 @@ class Endpoint:
 
     def to_dict(self) -> JSON:
         """Return ``{"namespace", "name", "id", "index"}``."""
-        return {
-            "namespace": self.namespace,
-            "name": self.name,
-            "id": self.id,
-            "index": self.index,
-        }
+        return {name: getattr(self, name) for name in ("namespace", "name", "id", "index")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +75,7 @@ class Address:
 
     def to_dict(self) -> JSON:
         """Return the fields that are set, and each flag as ``true``, as ``ip -j`` does."""
-        found = {
+        found: JSON = {
             "family": self.family,
             "local": self.local,
             "address": self.peer,
@@ -149,6 +146,12 @@ class Interface:
         }
 
 
+def _row(noun: Route | Rule | Neighbour | FdbEntry) -> JSON:
+    """Return the fields of a table's row by name, tuples as JSON knows them."""
+    told = {name: getattr(noun, name) for name in noun.__slots__}
+    return {k: list(v) if isinstance(v, tuple) else v for k, v in told.items()}
+
+
 @dataclass(frozen=True, slots=True)
 class Route:
     """One route of any table. Equivalent to: an element of ``ip -N -j route show table all``."""
@@ -168,20 +171,7 @@ class Route:
 
     def to_dict(self) -> JSON:
         """Return every field, ``null`` where the route does not say."""
-        return {
-            "to": self.to,
-            "via": self.via,
-            "dev": self.dev,
-            "table": self.table,
-            "family": self.family,
-            "metric": self.metric,
-            "scope": self.scope,
-            "type": self.type,
-            "protocol": self.protocol,
-            "prefsrc": self.prefsrc,
-            "nexthops": [dict(hop) for hop in self.nexthops],
-            "flags": list(self.flags),
-        }
+        return _row(self) | {"nexthops": [dict(hop) for hop in self.nexthops]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,19 +190,9 @@ class Rule:
     inverted: bool = False
 
     def to_dict(self) -> JSON:
-        """Return every field, ``from`` by its own name."""
-        return {
-            "priority": self.priority,
-            "family": self.family,
-            "from": self.source,
-            "to": self.to,
-            "iif": self.iif,
-            "oif": self.oif,
-            "fwmark": self.fwmark,
-            "table": self.table,
-            "action": self.action,
-            "not": self.inverted,
-        }
+        """Return every field; two have names that Python keeps for itself."""
+        told = _row(self)
+        return {{"source": "from", "inverted": "not"}.get(name, name): told[name] for name in told}
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,14 +208,7 @@ class Neighbour:
 
     def to_dict(self) -> JSON:
         """Return every field; ``state`` is a list, as in ``ip -j``."""
-        return {
-            "to": self.to,
-            "dev": self.dev,
-            "family": self.family,
-            "mac": self.mac,
-            "state": list(self.state),
-            "flags": list(self.flags),
-        }
+        return _row(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,17 +227,7 @@ class FdbEntry:
 
     def to_dict(self) -> JSON:
         """Return every field; ``state`` is empty for an address that was learned."""
-        return {
-            "mac": self.mac,
-            "dev": self.dev,
-            "master": self.master,
-            "vlan": self.vlan,
-            "dst": self.dst,
-            "port": self.port,
-            "vni": self.vni,
-            "state": self.state,
-            "flags": list(self.flags),
-        }
+        return _row(self)
 
 
 @dataclass(frozen=True, slots=True)

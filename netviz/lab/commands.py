@@ -3,6 +3,9 @@
 IPython's way costs 0.1 s a command and refuses ``&``. Here the command gets a terminal, as its
 standard input and output but not as its controlling one: so what it leaves running in the
 background is not hung up when the shell ends.
+
+Nobody types there. So a command that reads its terminal is told that its input has ended, as it
+would be with Ctrl-D; it does not hang the notebook.
 """
 
 from __future__ import annotations
@@ -23,6 +26,8 @@ import threading
 _ROWS, _COLUMNS = 40, 100
 _OUTPUT_FLAGS = 1  # Their place in what tcgetattr returns.
 _LOCAL_FLAGS = 3
+_END_OF_INPUT = b"\x04"  # Ctrl-D.
+_ENDS_AHEAD = 64  # Each reader takes one, and a script may have several.
 
 
 def run(command: str) -> int:
@@ -34,12 +39,14 @@ def run(command: str) -> int:
     """
     master, slave = pty.openpty()
     _be_plain(slave)
+    os.write(master, _END_OF_INPUT * _ENDS_AHEAD)
     process = subprocess.Popen(
         ["/bin/bash", "-c", command],
         stdin=slave,
         stdout=slave,
         stderr=slave,
-        start_new_session=True,
+        # Not a new session: bash, as its leader, would take the terminal for a controlling one.
+        process_group=0,
     )
     os.close(slave)
     output = _Output(master)
@@ -56,9 +63,12 @@ def run(command: str) -> int:
 def _follow(process: subprocess.Popen[bytes], output: _Output, exited: int) -> None:
     """Print until the command ends, whoever else still holds its terminal."""
     interrupts = 0
+    waiting = select.poll()  # A lab of many namespaces has more descriptors than select(2) can.
+    for fd in (output.master, exited):
+        waiting.register(fd, select.POLLIN)
     while not output.ended:
         try:
-            ready, _, _ = select.select([output.master, exited], [], [])
+            ready = dict(waiting.poll())
             if output.master in ready:
                 output.copy()
             elif exited in ready:
@@ -75,6 +85,7 @@ class _Output:
     def __init__(self, master: int) -> None:
         self.master = master
         self.ended = False
+        self.told_raw = False
         self.decoder = codecs.getincrementaldecoder("utf-8")("replace")
 
     def copy(self) -> None:
@@ -88,6 +99,13 @@ class _Output:
             return
         sys.stdout.write(self.decoder.decode(data))
         sys.stdout.flush()
+        self.end_raw_input()
+
+    def end_raw_input(self) -> None:
+        """Give Ctrl-D once more to a program that now takes its keys unread: a shell, docker."""
+        if not self.told_raw and not termios.tcgetattr(self.master)[_LOCAL_FLAGS] & termios.ICANON:
+            self.told_raw = True
+            os.write(self.master, _END_OF_INPUT)
 
     def follow_to_the_end(self) -> None:
         """Print until nobody holds the terminal any more."""

@@ -4,6 +4,10 @@ Built in a mount namespace of the lab's own, in this order: the user's folders a
 themselves, every other mount is made read-only, then /run, /etc, /dev, /proc and /sys are laid
 over. What a container's host masks (/proc, /sys) cannot be mounted anew: the old one stays, and
 the lab still works.
+
+The program then gets a copy that belongs to a lesser user namespace. In such a copy the kernel
+locks what it finds: root in the lab can mount more, but cannot make writable what is read-only
+here, nor take a mount away to see the machine's own under it.
 """
 
 from __future__ import annotations
@@ -30,34 +34,65 @@ from netviz.lab.syscalls import (
 )
 
 PRIVATE = Path("/run/netviz")
-"""The lab's own folder: its presence tells that one is inside."""
+"""The lab's own folder."""
+ROOT = PRIVATE / "root"
+"""The lab's root network namespace; its presence tells that one is inside."""
+OUTER = PRIVATE / "outer"
+"""Where a test has a network of its own, the one around it."""
 
-_REPLACED = ("/proc", "/sys", "/dev", "/run")
 _SYSTEM = ("/bin", "/boot", "/dev", "/etc", "/lib", "/proc", "/run", "/sbin", "/sys", "/usr")
 _DEVICES = ("null", "zero", "full", "random", "urandom", "tty", "net/tun", "fuse")
-_GUARDED = ("sys", "sysrq-trigger", "irq", "bus", "fs", "acpi", "scsi")
+_COPIED = ("hosts", "resolv.conf")
+# Nobody inside can come by these either: hidden under another mount, in a folder that the user may
+# not enter, or on a server or in a process that is gone.
+_OUT_OF_REACH = (errno.EINVAL, errno.ENOENT, errno.EACCES, errno.ENOTCONN, errno.ESTALE)
+_ANYBODY_WRITES = 0o222
 _SAFE = MS_NOSUID | MS_NODEV | MS_NOEXEC
 
 
-def build(*, writable: Iterable[Path], tools: Path | None, next_pid: int) -> None:
+def build(*, writable: Iterable[Path], tools: Path | None, next_pid: int, guarded: bool) -> None:
     """Give the calling process, first of its pid namespace, the lab's view of the files.
 
     ``writable`` are the folders that stay the user's own; ``tools`` is a tree whose ``usr`` is
-    laid over /usr; ``next_pid`` is the number that the next process gets.
+    laid over /usr; ``next_pid`` is the number that the next process gets; ``guarded`` keeps the
+    machine's own root from the machine's settings.
     """
     mount("", "/", flags=MS_REC | MS_SLAVE)
     own = _own_folders(writable)
     for folder in own:
         mount(str(folder), str(folder), flags=MS_BIND | MS_REC)
     _protect_the_machine(own)
-    if tools:
+    if tools and not ROOT.exists():  # In a lab inside another they are there already.
         mount("overlay", "/usr", "overlay", MS_RDONLY, f"userxattr,lowerdir={tools / 'usr'}:/usr")
+    copied = _contents("/etc", _COPIED)
     _run()
-    _etc()
+    _etc(copied)
     _dev()
     _proc(next_pid)
-    _sys()
-    _bind_over("/proc/self/ns/net", PRIVATE / "root")
+    if guarded:
+        _guard_proc()
+
+
+def show_namespaces(*, guarded: bool) -> None:
+    """Mount what shows the namespaces that the calling process is in: the lab's, by now."""
+    mount("mqueue", "/dev/mqueue", "mqueue", MS_NOSUID | MS_NOEXEC)
+    way = _mount_sysfs("/sys")
+    if guarded and way == "rw":
+        _guard_sys()
+    bind_over("/proc/self/ns/net", ROOT)
+
+
+def fresh_sys() -> None:
+    """Let /sys show the network namespace of the caller.
+
+    Only in the two places where it differs: /sys itself stays, because ``ip netns exec`` takes
+    away one that it can take away, and then forgets that it may mount a read-only one only.
+    """
+    fresh = PRIVATE / "fresh"
+    fresh.mkdir(exist_ok=True)
+    if _mount_sysfs(str(fresh)):
+        for name in ("class/net", "devices/virtual/net"):
+            mount(str(fresh / name), f"/sys/{name}", flags=MS_BIND)
 
 
 def _own_folders(folders: Iterable[Path]) -> list[Path]:
@@ -66,22 +101,22 @@ def _own_folders(folders: Iterable[Path]) -> list[Path]:
     return sorted(
         folder
         for folder in real
-        if folder.is_dir()
+        if os.path.isdir(folder)  # noqa: PTH112 (Path's fails where one may not look)
         and folder != Path("/")
         and not any(folder.is_relative_to(system) for system in _SYSTEM)
     )
 
 
 def _protect_the_machine(own: list[Path]) -> None:
+    # Last those that stay, where the host masks them: in a container, or in another lab.
+    spared = (*own, Path("/proc/sys/net"), Path("/proc/sys/user"))
     for point in mount_points():
-        if any(point.is_relative_to(folder) for folder in (*own, *map(Path, _REPLACED))):
+        if point == Path("/proc") or any(point.is_relative_to(folder) for folder in spared):
             continue
         try:
             set_read_only(str(point))
         except OSError as error:
-            # Hidden under another mount, or in a folder that the user cannot enter: nobody
-            # inside can reach it either.
-            if error.errno not in (errno.EINVAL, errno.ENOENT, errno.EACCES):
+            if error.errno not in _OUT_OF_REACH:
                 raise
 
 
@@ -93,37 +128,40 @@ def mount_points() -> Iterator[Path]:
         yield Path(re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), escaped))
 
 
+def _contents(folder: str, names: Iterable[str]) -> dict[str, bytes]:
+    """Read files, through links: where they lead may soon be out of sight."""
+    contents = {}
+    for name in names:
+        with contextlib.suppress(OSError):
+            contents[name] = Path(folder, name).read_bytes()
+    return contents
+
+
 def _run() -> None:
-    kept = {name: _open_path(f"/run/{name}") for name in ("systemd/resolve",)}
     mount("tmpfs", "/run", "tmpfs", MS_NOSUID | MS_NODEV, "mode=755")
     for folder in ("netns", "lock", "user/0", "netviz/bin", "netviz/etc", "netviz/work"):
         Path("/run", folder).mkdir(parents=True)
     Path("/run/user/0").chmod(0o700)
-    for name, source in kept.items():
-        if source is not None:
-            Path("/run", name).mkdir(parents=True)
-            mount(f"/proc/self/fd/{source}", f"/run/{name}", flags=MS_BIND)
-            os.close(source)
     sudo = PRIVATE / "bin/sudo"
     sudo.write_bytes((Path(__file__).parent / "sudo").read_bytes())
     sudo.chmod(0o755)
 
 
-def _open_path(path: str) -> int | None:
-    with contextlib.suppress(OSError):
-        return os.open(path, os.O_PATH | os.O_CLOEXEC)
-    return None
-
-
-def _etc() -> None:
+def _etc(copied: dict[str, bytes]) -> None:
     upper = PRIVATE / "etc"
     # Copied up here: the kernel cannot give a copy of its own the owner that it does not know.
-    for name in ("hosts", "resolv.conf"):
-        source = Path("/etc", name)
-        if source.is_file() and not source.is_symlink():
-            (upper / name).write_bytes(source.read_bytes())
+    for name, content in copied.items():
+        (upper / name).write_bytes(content)
     options = f"userxattr,lowerdir=/etc,upperdir={upper},workdir={PRIVATE / 'work'}"
-    mount("overlay", "/etc", "overlay", _SAFE, options)
+    try:
+        mount("overlay", "/etc", "overlay", _SAFE, options)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        # /etc is two overlays already, the most that the kernel stacks: a container's, or a lab's.
+        for name in copied:
+            with contextlib.suppress(OSError):
+                bind_over(upper / name, Path("/etc", name))
 
 
 def _dev() -> None:
@@ -133,11 +171,12 @@ def _dev() -> None:
     for name in _DEVICES:
         device = Path("/dev", name)
         if device.exists() and stat.S_ISCHR(device.stat().st_mode):
-            _bind_over(device, new / name)
+            bind_over(device, new / name)
+            set_read_only(str(new / name))  # It can still be written to, but not be given away.
+    (new / "mqueue").mkdir()
     for name, fstype, options in (
         ("pts", "devpts", "newinstance,ptmxmode=0666,mode=0620"),
         ("shm", "tmpfs", "mode=1777"),
-        ("mqueue", "mqueue", ""),
     ):
         (new / name).mkdir()
         mount(fstype, str(new / name), fstype, MS_NOSUID | MS_NOEXEC, options)
@@ -150,35 +189,61 @@ def _dev() -> None:
 
 
 def _proc(next_pid: int) -> None:
-    if not _mount_unless_masked("proc"):
-        return
-    # Programs name temporary files after their pid, and /tmp is shared with the machine.
-    Path("/proc/sys/kernel/ns_last_pid").write_text(str(next_pid - 1))
-    guarded = [f"/proc/{name}" for name in _GUARDED if Path("/proc", name).exists()]
-    for path in (*guarded, "/proc/sys/net", "/proc/sys/user"):
-        mount(path, path, flags=MS_BIND)
+    with contextlib.suppress(PermissionError):
+        mount("proc", "/proc", "proc", _SAFE)
+    with contextlib.suppress(OSError):
+        # Programs name temporary files after their pid, and /tmp is shared with the machine.
+        Path("/proc/sys/kernel/ns_last_pid").write_text(str(next_pid - 1))
+
+
+def _guard_proc() -> None:
+    """Make all that can be written to read-only, but for processes and the lab's own settings.
+
+    Nobody else may write them anyway, and can so be left a whole /proc: without one in sight, the
+    kernel lets nobody mount another, as a container does.
+    """
+    guarded = [
+        entry.path
+        for entry in os.scandir("/proc")
+        if not (entry.name.isdecimal() or entry.is_symlink())
+        and (entry.is_dir() or entry.stat().st_mode & _ANYBODY_WRITES)
+        and not os.statvfs(entry.path).f_flag & os.ST_RDONLY
+    ]
     for path in guarded:
+        mount(path, path, flags=MS_BIND)
+    if "/proc/sys" in guarded:
+        for path in ("/proc/sys/net", "/proc/sys/user"):
+            mount(path, path, flags=MS_BIND)
+    for path in guarded:
+        set_read_only(path)
+    # In a cgroup namespace of her own she could mount the machine's cgroup that she began in.
+    with contextlib.suppress(OSError):
+        Path("/proc/sys/user/max_cgroup_namespaces").write_text("0")
+
+
+def _guard_sys() -> None:
+    # `ip netns exec` mounts another, which takes a whole one in sight: here it is.
+    whole, devices = PRIVATE / "sys", "/sys/devices/virtual/net"
+    whole.mkdir()
+    mount("/sys", str(whole), flags=MS_BIND)
+    # `echo 1 > /sys/class/net/br0/bridge/stp_state` is a link into this folder.
+    mount(devices, devices, flags=MS_BIND)
+    for path in (str(whole), "/sys"):
         set_read_only(path)
 
 
-def _sys() -> None:
-    if _mount_unless_masked("sysfs"):
-        # `echo 1 > /sys/class/net/br0/bridge/stp_state` is a link into this folder.
-        devices = "/sys/devices/virtual/net"
-        mount(devices, devices, flags=MS_BIND)
-        set_read_only("/sys")
+def _mount_sysfs(target: str) -> str | None:
+    """Mount it, read-only where no other is allowed; return which, or None where none is."""
+    for way, flags in (("rw", _SAFE), ("ro", _SAFE | MS_RDONLY)):
+        with contextlib.suppress(PermissionError):
+            mount("sysfs", target, "sysfs", flags)
+            return way
+    return None
 
 
-def _mount_unless_masked(fstype: str) -> bool:
-    target = {"proc": "/proc", "sysfs": "/sys"}[fstype]
-    try:
-        mount(fstype, target, fstype, _SAFE)
-    except PermissionError:
-        return False
-    return True
-
-
-def _bind_over(source: str | Path, target: Path) -> None:
+def bind_over(source: str | Path, target: Path) -> None:
+    """Show one file in another's place. Equivalent to: ``mount --bind SOURCE TARGET``."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    target.touch()
+    if not target.exists():
+        target.touch()
     mount(str(source), str(target), flags=MS_BIND)

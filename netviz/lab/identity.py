@@ -10,22 +10,22 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from netviz.lab.syscalls import CLONE_NEWPID, CLONE_NEWUSER, unshare
+from netviz.lab.syscalls import CLONE_NEWUSER, unshare
 
 _CAP_SETGID, _CAP_SETUID = 6, 7
 _PROC = Path("/proc")
 
 
-def become_root() -> None:
-    """Enter a new user namespace as its root, and let later children have a new pid namespace.
+def become_root(namespaces: int) -> None:
+    """Enter a new user namespace as its root, and with it new ``namespaces`` that it owns.
 
-    Equivalent to: ``unshare --map-root-user --user --pid``. Raises ``OSError``; its ``filename``
-    tells which step was refused: ``unshare`` or ``uid_map``.
+    Equivalent to: ``unshare --user --map-root-user``. Raises ``OSError``; its ``filename`` tells
+    which step was refused: ``unshare`` or ``uid_map``.
     """
     if may_map_everyone():
-        _map_everyone()
+        _map_everyone(namespaces)
     else:
-        _map_self()
+        _map_self(namespaces)
 
 
 def may_map_everyone() -> bool:
@@ -42,17 +42,24 @@ def alone() -> bool:
     return len(maps) == 3 and maps[2] == "1"
 
 
-def _map_self() -> None:
+def is_root_outside() -> bool:
+    """Tell whether root in this user namespace is root in the one around it, too."""
+    first, outside, _ = (_PROC / "self/uid_map").read_text().split()[:3]
+    return first == outside
+
+
+def _map_self(namespaces: int) -> None:
     uid, gid = os.geteuid(), os.getegid()
-    _unshare()
+    _unshare(namespaces)
     # The kernel lets an unprivileged user map a group only after giving up setgroups(2).
     _write("self/setgroups", "deny")
     _write("self/uid_map", f"0 {uid} 1")
     _write("self/gid_map", f"0 {gid} 1")
 
 
-def _map_everyone() -> None:
-    process = os.getpid()
+def _map_everyone(namespaces: int) -> None:
+    # Not getpid(): in a container whose /proc is masked, ours shows the numbers of another lab.
+    process = (_PROC / "self").readlink()
     maps = {name: _identity(name) for name in ("uid_map", "gid_map")}
     go_read, go_write = os.pipe()
     helper = os.fork()
@@ -68,7 +75,7 @@ def _map_everyone() -> None:
             os._exit(status)
     os.close(go_read)
     try:
-        _unshare()
+        _unshare(namespaces)
         os.write(go_write, b"!")
     finally:
         os.close(go_write)
@@ -84,9 +91,9 @@ def _identity(name: str) -> str:
     return "\n".join(f"{inside} {inside} {count}" for inside, _, count in ranges)
 
 
-def _unshare() -> None:
+def _unshare(namespaces: int) -> None:
     try:
-        unshare(CLONE_NEWUSER | CLONE_NEWPID)
+        unshare(CLONE_NEWUSER | namespaces)
     except OSError as error:
         error.filename = "unshare"
         raise

@@ -2,7 +2,8 @@
 
 The server is plain JupyterLab with the user's own configuration; it replaces this process, so
 signals reach it as always. Our few defaults come first in Jupyter's configuration path, and a
-setting that the user chose in JupyterLab still wins over them.
+setting that the user chose in JupyterLab still wins over them. No kernel but the lab's is offered,
+and no terminal: nothing that is opened there changes the machine, not even for root.
 
 The server and the browser live on the machine; the lab is entered by each notebook's kernel.
 """

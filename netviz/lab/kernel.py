@@ -1,14 +1,19 @@
 """The Jupyter kernel that lives in the lab.
 
-A plain ipykernel with two differences: its channels use the ports that the launcher opened outside
+A plain ipykernel but for this: its channels use the ports that the launcher opened outside
 (libzmq takes a listening socket by ``ZMQ_USE_FD``), and its shell runs ``!command`` as
-``netviz.lab.commands`` does and knows ``%%netns``.
+``netviz.lab.commands`` does, knows ``%%netns``, and tells a ``NetvizError`` in two lines.
 """
+
+# IPython's and ipykernel's own methods have no annotations.
+# mypy: allow-untyped-calls
 
 from __future__ import annotations
 
-import socket
-from typing import Any
+import sys
+import traceback
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, cast
 
 import zmq
 from ipykernel.heartbeat import Heartbeat
@@ -16,9 +21,15 @@ from ipykernel.ipkernel import IPythonKernel
 from ipykernel.kernelapp import IPKernelApp
 from ipykernel.zmqshell import ZMQInteractiveShell
 
-from netviz.lab import commands
+from netviz.errors import NetvizError
+from netviz.lab import commands, magics
+
+if TYPE_CHECKING:
+    import socket
+    from types import TracebackType
 
 _NO_FD = -1
+_RED, _PLAIN = "\x1b[31m", "\x1b[0m"
 
 
 class LabShell(ZMQInteractiveShell):
@@ -28,6 +39,30 @@ class LabShell(ZMQInteractiveShell):
         """Run ``!cmd`` on a terminal of its own; its exit status goes to ``_exit_code``."""
         expanded = self.var_expand(cmd, depth=1)
         self.user_ns["_exit_code"] = commands.run(expanded)
+
+    def tell_shortly(
+        self,
+        kind: type[NetvizError],
+        error: NetvizError,
+        trace: TracebackType,
+        tb_offset: int | None = None,
+    ) -> list[str]:
+        """Show what failed and where in the cell; the frames of our own are left to ``%tb``.
+
+        Called by IPython for an error that ends a cell.
+        """
+        sys.last_type, sys.last_value, sys.last_traceback = kind, error, trace
+        told = [f"{_RED}{kind.__name__}{_PLAIN}: {error}"]
+        place = next(self._lines_of_cells(trace), None)
+        if place:
+            told.append(f"Stopped at line {place} of the cell; %tb shows the whole way.")
+        self._showtraceback(kind, error, told)
+        return told
+
+    def _lines_of_cells(self, trace: TracebackType) -> Iterator[int]:
+        for frame, line in traceback.walk_tb(trace):
+            if self.compile.format_code_name(frame.f_code.co_filename):
+                yield line
 
 
 class LabKernel(IPythonKernel):
@@ -78,9 +113,11 @@ class LabKernelApp(IPKernelApp):
         self.heartbeat.start()
 
     def init_extensions(self) -> None:
-        """Load what the user configured, then the lab's magics."""
+        """Load what the user configured, then what a lab's shell knows."""
         super().init_extensions()
-        self.shell.extension_manager.load_extension("netviz.lab.magics")
+        shell = cast("LabShell", self.shell)
+        magics.load_ipython_extension(shell)
+        shell.set_custom_exc((NetvizError,), LabShell.tell_shortly)
 
 
 def start(argv: list[str], listeners: dict[str, socket.socket]) -> None:

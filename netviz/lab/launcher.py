@@ -21,12 +21,14 @@ from netviz.lab.sandbox import Supervision, enter
 
 CHANNELS = ("shell", "iopub", "stdin", "control", "hb")
 
+_BACKLOG = 100
+
 
 def main(argv: list[str]) -> None:
     """Run ``python -m netviz.lab.launcher -f CONNECTION_FILE``; never returns."""
-    listeners = listen(_connection_file(argv))
     parent = int(os.environ.get("JPY_PARENT_PID") or 0)
     try:
+        listeners = listen(_connection_file(argv))
         enter(Supervision(tools=tree(), forward_interrupt=False, follow=parent or None))
     except NetvizError as error:
         sys.exit(f"netviz: {error}")
@@ -43,25 +45,41 @@ def listen(connection_file: Path) -> dict[str, socket.socket]:
     A port of 0 is chosen here and written back. With the ``ipc`` transport there is nothing to
     open: the kernel makes those sockets in the file system, which the lab shares.
     """
-    info = json.loads(connection_file.read_text())
+    try:
+        info = json.loads(connection_file.read_text())
+    except OSError as error:
+        raise NetvizError(
+            f"cannot read connection file '{connection_file}': {error.strerror}",
+            remedy="let Jupyter start the kernel: it writes the file first",
+        ) from error
     if info.get("transport", "tcp") != "tcp":
         return {}
-    listeners = {}
-    for channel in CHANNELS:
-        listener = socket.socket()
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((info["ip"], info[f"{channel}_port"]))
-        listener.listen(100)
-        listeners[channel] = listener
+    listeners = {name: _listener(info["ip"], info[f"{name}_port"]) for name in CHANNELS}
     chosen = {f"{name}_port": each.getsockname()[1] for name, each in listeners.items()}
     if info | chosen != info:
         connection_file.write_text(json.dumps(info | chosen))
     return listeners
 
 
+def _listener(ip: str, port: int) -> socket.socket:
+    listener = socket.socket()
+    try:
+        # The port of a kernel that was just restarted is free, though its connections linger.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((ip, port))
+        listener.listen(_BACKLOG)
+    except OSError as error:
+        listener.close()
+        raise NetvizError(
+            f"cannot listen on '{ip}:{port}': {error.strerror}",
+            remedy="start the kernel anew: Jupyter then chooses other ports",
+        ) from error
+    return listener
+
+
 def _connection_file(argv: list[str]) -> Path:
     if "-f" not in argv[:-1]:
-        sys.exit("netviz: the kernel is started by Jupyter, with: -f CONNECTION_FILE")
+        raise NetvizError("the kernel is started by Jupyter, with: -f CONNECTION_FILE")
     return Path(argv[argv.index("-f") + 1])
 
 

@@ -3,10 +3,15 @@
 The session enters before pytest captures anything, so output, coverage, debuggers and the exit
 status work as ever. Each test then gets a network namespace and a /run/netns of its own: what one
 test leaves, the next never sees.
+
+Tests that only look at labs from outside are marked ``outside``. Here they look from the session's
+own lab at labs inside it; with ``--no-sandbox`` they, and they alone, run on the machine itself.
+Those marked ``outside(only=True)`` run there alone.
 """
 
 from __future__ import annotations
 
+import getpass
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,12 +21,11 @@ import pytest
 
 from netviz.errors import SandboxError
 from netviz.lab.components import tree
-from netviz.lab.filesystem import PRIVATE
+from netviz.lab.filesystem import OUTER, ROOT, bind_over, fresh_sys
 from netviz.lab.sandbox import Supervision, enter, inside, loopback_up
 from netviz.lab.syscalls import (
     CLONE_NEWNET,
     CLONE_NEWNS,
-    MS_BIND,
     MS_PRIVATE,
     MS_REC,
     mount,
@@ -32,7 +36,16 @@ from netviz.lab.syscalls import (
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add ``--no-sandbox``, for tests about the lab itself, seen from outside."""
-    parser.addoption("--no-sandbox", action="store_true", help="stay on the machine itself")
+    parser.addoption(
+        "--no-sandbox", action="store_true", help="run what is marked 'outside', on the machine"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Declare the mark of those tests."""
+    config.addinivalue_line(
+        "markers", "outside(only=False): changes nothing around the labs that it starts"
+    )
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -40,10 +53,33 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
     """Enter the lab, once."""
     if early_config.known_args_namespace.no_sandbox or inside():
         return
+    # pytest names its folder in /tmp after the user; inside everybody is root.
+    os.environ.setdefault("LOGNAME", _user())
     try:
-        enter(Supervision(tools=tree()))
+        enter(Supervision(tools=tree(), nest=True))
     except SandboxError as error:
         raise pytest.UsageError(str(error)) from error
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.geteuid())
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what belongs on the other side: above all, nothing may change the machine."""
+    left_out = [item for item in items if not _belongs_here(item)]
+    items[:] = [item for item in items if item not in left_out]
+    config.hook.pytest_deselected(items=left_out)
+
+
+def _belongs_here(item: pytest.Item) -> bool:
+    mark = item.get_closest_marker("outside")
+    if inside():
+        return not (mark and mark.kwargs.get("only"))
+    return mark is not None
 
 
 @pytest.fixture(autouse=True)
@@ -68,8 +104,9 @@ def fresh_network() -> Iterator[None]:
     # `ip netns add` shares /run/netns with every mount namespace that it was copied to.
     mount("", "/", flags=MS_REC | MS_PRIVATE)
     mount("tmpfs", "/run/netns", "tmpfs", options="mode=755")
-    mount("sysfs", "/sys", "sysfs")
-    mount("/proc/self/ns/net", str(PRIVATE / "root"), flags=MS_BIND)
+    fresh_sys()
+    bind_over(f"/proc/self/fd/{before[CLONE_NEWNET]}", OUTER)
+    bind_over("/proc/self/ns/net", ROOT)
     loopback_up()
     try:
         yield

@@ -10,22 +10,24 @@ The first process dies with the supervisor (PR_SET_PDEATHSIG, and a life pipe fo
 that is set), and everything else dies with the first, because it is PID 1. So a lab leaves nothing
 behind, whichever of the three is killed, and no clean-up code has to run.
 
-No root is needed: the caller becomes root of a user namespace of its own.
+No root is needed: the first process becomes root of a user namespace of its own, and builds the
+files there. The program becomes root of a second one inside it, which owns the network: root in
+there can do all that a network needs, and cannot undo what the first has built.
 """
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
-import resource
 import select
 import signal
 import socket
 import struct
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Never
 
@@ -33,46 +35,44 @@ from netviz.errors import SandboxError
 from netviz.lab import filesystem, identity
 from netviz.lab.refusals import Facts, refusal
 from netviz.lab.seccomp import pretend_to_drop_privileges
+from netviz.lab.supervisor import Supervision, hold_signals, supervise
 from netviz.lab.syscalls import (
     CLONE_NEWIPC,
     CLONE_NEWNET,
     CLONE_NEWNS,
+    CLONE_NEWPID,
     CLONE_NEWUTS,
     die_with_parent,
+    setns,
     unshare,
 )
 
 HOSTNAME = "lab"
-_FORWARDED = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
 _SYSTEM_PATH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
 # They lead out of the lab, to sockets that are not there any more.
-_OUTWARD = ("DBUS_SESSION_BUS_ADDRESS", "DOCKER_HOST", "SSH_AUTH_SOCK", "WAYLAND_DISPLAY", "TMUX")
+_OUTWARD = (
+    "CONTAINER_HOST",
+    "DBUS_SESSION_BUS_ADDRESS",
+    "DBUS_SYSTEM_BUS_ADDRESS",
+    "DOCKER_HOST",
+    "NOTIFY_SOCKET",
+    "SSH_AUTH_SOCK",
+    "TMUX",
+    "WAYLAND_DISPLAY",
+)
+_OWNED = CLONE_NEWNET | CLONE_NEWUTS | CLONE_NEWIPC
 
 
 def inside() -> bool:
     """Tell whether this process lives in a lab."""
-    return (filesystem.PRIVATE / "root").exists()
+    return filesystem.ROOT.exists()
 
 
 def root_namespace() -> str:
     """Return the path of the lab's root network namespace; outside a lab, of the machine's."""
     if inside():
-        return str(filesystem.PRIVATE / "root")
+        return str(filesystem.ROOT)
     return "/proc/1/ns/net" if os.access("/proc/1/ns/net", os.R_OK) else "/proc/self/ns/net"
-
-
-@dataclass(frozen=True, slots=True)
-class Supervision:
-    """How the supervisor behaves.
-
-    ``tools`` is a tree of unpacked programs whose ``usr`` the lab sees over its own.
-    ``forward_interrupt``: pass SIGINT on. A Jupyter client signals the whole process group, and
-    the program has heard it already. ``follow`` is a process with which the lab ends.
-    """
-
-    tools: Path | None = None
-    forward_interrupt: bool = True
-    follow: int | None = None
 
 
 def enter(supervision: Supervision = Supervision()) -> None:  # noqa: B008 (it is frozen)
@@ -80,68 +80,133 @@ def enter(supervision: Supervision = Supervision()) -> None:  # noqa: B008 (it i
 
     Must be called while the process has one thread. Equivalent to: ``unshare --user
     --map-root-user --net --mount --pid --uts --ipc --fork --kill-child``, and the file systems.
+    A working folder that is gone, or that the lab does not show, becomes ``/``.
 
     Raises ``SandboxError``, outside, where the machine refuses.
     """
-    sys.stdout.flush()
-    sys.stderr.flush()
-    home = Path.cwd()
+    _ready_the_streams()
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # Else nobody could be waited for.
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     ours.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
     life_read, life_write = os.pipe()
     outer = os.getpid()
+    held_before = hold_signals()
     try:
-        identity.become_root()
+        identity.become_root(CLONE_NEWPID)
+        first = os.fork()
     except OSError as error:
+        signal.pthread_sigmask(signal.SIG_SETMASK, held_before)
         raise refusal(error, Facts.of_this_machine()) from error
-    first = os.fork()
     if first:
         theirs.close()
         os.close(life_read)
-        _supervise(first, ours, supervision)
+        supervise(first, ours, supervision, held_before)
     ours.close()
     os.close(life_write)
     die_with_parent(signal.SIGKILL)
     if select.select([life_read], [], [], 0)[0]:
         os._exit(1)  # The supervisor died before it could take us along.
-    _become_the_lab(theirs, home, supervision.tools, outer)
-    program = os.fork()
-    if program:
-        _reap_until_gone(program, theirs)
-    _settle_in(home)
+    os.close(life_read)
+    _become_the_lab(theirs, supervision, outer)
+    signal.pthread_sigmask(signal.SIG_SETMASK, held_before)
     theirs.send(b"ready")
     theirs.close()
 
 
 def run(command: list[str], supervision: Supervision = Supervision()) -> Never:  # noqa: B008
     """Run a command in a new lab and end as it ends. Equivalent to: ``netviz run -- COMMAND``."""
+    if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     enter(supervision)
+    # Python ignores these two, and a program would inherit that.
+    for number in (signal.SIGPIPE, signal.SIGXFSZ):
+        signal.signal(number, signal.SIG_DFL)
     try:
         os.execvp(command[0], command)
     except OSError as error:
-        # The numbers that a shell gives for the same two mistakes.
-        os.write(2, f"netviz: cannot run '{command[0]}': {error.strerror}\n".encode())
-        os._exit(127 if isinstance(error, FileNotFoundError) else 126)
+        status, why = _mistake(command[0], error)
+        os.write(2, f"netviz: cannot run '{command[0]}': {why}\n".encode())
+        os._exit(status)
 
 
-def _become_the_lab(
-    report: socket.socket, folder: Path, tools: Path | None, next_pid: int
-) -> None:
-    """Leave the machine's namespaces and build the lab's; on refusal say why, and end."""
-    # The supervisor passes on what the program should hear; to the group's signals we are deaf.
-    for number in (*_FORWARDED, signal.SIGINT):
-        signal.signal(number, signal.SIG_IGN)
-    try:
-        unshare(CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWUTS | CLONE_NEWIPC)
+def _mistake(program: str, error: OSError) -> tuple[int, str | None]:
+    """Return the exit status that a shell gives for a program that cannot be run, and why."""
+    folders = [""] if "/" in program else os.get_exec_path()
+    # A folder in PATH that may not be entered is an error of its own, and would hide this one.
+    if any(os.access(Path(folder, program), os.F_OK) for folder in folders):
+        return 126, error.strerror
+    return 127, os.strerror(errno.ENOENT)
+
+
+def _ready_the_streams() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        if stream:
+            stream.flush()
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            # Else the next file to be opened would pass for a standard stream.
+            os.set_inheritable(os.open("/dev/null", os.O_RDWR), True)
+
+
+def _become_the_lab(report: socket.socket, how: Supervision, outer: int) -> None:
+    """Build the lab as its first process, and return in its program, a child of that."""
+    folder = _working_folder()
+    home = Path(os.path.expanduser("~"))  # noqa: PTH111 (Path's fails where there is none)
+    umask = os.umask(0o022)
+    with _refusal_told(report):
+        # Nobody else may write the machine's settings anyway.
+        guarded = identity.is_root_outside() and not how.nest
+        unshare(CLONE_NEWNS)
         filesystem.build(
-            writable=(Path.home(), folder, Path("/tmp")), tools=tools, next_pid=next_pid
+            writable=(home, folder, Path("/tmp")),
+            tools=how.tools,
+            next_pid=outer,
+            guarded=guarded,
         )
-        socket.sethostname(HOSTNAME)
-        loopback_up()
+        here, there = socket.socketpair()
+        program = os.fork()
+        if program:
+            there.close()
+            if here.recv(1):
+                _finish(program, guarded=guarded)
+                here.send(b"!")
+            _reap_until_gone(program, report)
+        here.close()
+        identity.become_root(_OWNED)
+        there.send(b"!")
+        if not there.recv(1):
+            os._exit(1)
+        there.close()
+        unshare(CLONE_NEWNS)
+        os.umask(umask)
+        _settle_in(folder)
+
+
+def _finish(program: int, *, guarded: bool) -> None:
+    """Follow the program into the namespaces that it owns, and do there what it may not."""
+    setns(os.pidfd_open(program), _OWNED)
+    filesystem.show_namespaces(guarded=guarded)
+    socket.sethostname(HOSTNAME)
+    loopback_up()
+
+
+@contextmanager
+def _refusal_told(report: socket.socket) -> Iterator[None]:
+    """End, and tell the supervisor why, where the kernel refuses a step."""
+    try:
+        yield
     except OSError as error:
         refused = [error.errno, error.strerror, error.filename]
         report.send(json.dumps({"refused": refused}).encode())
         os._exit(1)
+
+
+def _working_folder() -> Path:
+    with suppress(OSError):
+        return Path.cwd()
+    return Path("/")
 
 
 def loopback_up() -> None:
@@ -155,15 +220,16 @@ def loopback_up() -> None:
 
 def _settle_in(folder: Path) -> None:
     """Make this process, just forked, the lab's program."""
-    for number in (*_FORWARDED, signal.SIGINT):
-        default = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
-        signal.signal(number, default)
-    os.chdir(folder)  # The folder was bound onto itself: step onto the new mount.
+    os.chdir("/")
+    with suppress(OSError):
+        os.chdir(folder)  # The folder was bound onto itself: step onto the new mount.
     if identity.alone():
         pretend_to_drop_privileges()
     os.environ.update(_environment(os.environ))
     for name in _OUTWARD:
         os.environ.pop(name, None)
+    if not os.access(os.environ.get("TMPDIR", "/tmp"), os.W_OK):
+        os.environ.pop("TMPDIR", None)
 
 
 def _environment(outside: Mapping[str, str]) -> dict[str, str]:
@@ -181,74 +247,6 @@ def _reap_until_gone(program: int, report: socket.socket) -> Never:
         if pid == program:
             report.send(json.dumps({"status": status}).encode())
             os._exit(0)
-
-
-def _supervise(first: int, report: socket.socket, supervision: Supervision) -> Never:
-    messages: dict[str, object] = {}
-    program: int | None = None
-    waiting = select.poll()
-    waiting.register(report, select.POLLIN)
-    if supervision.follow:
-        waiting.register(followed := os.pidfd_open(supervision.follow), select.POLLIN)
-
-    def forward(number: int, _frame: object) -> None:
-        if program and not (number == signal.SIGINT and _in_foreground()):
-            os.kill(program, number)
-
-    for number in _FORWARDED:
-        signal.signal(number, forward)
-    signal.signal(signal.SIGINT, forward if supervision.forward_interrupt else signal.SIG_IGN)
-    while True:
-        ready = dict(waiting.poll())
-        if supervision.follow and followed in ready:
-            os.kill(first, signal.SIGKILL)
-            waiting.unregister(followed)
-        if report.fileno() not in ready:
-            continue
-        data, sender = _receive(report)
-        if not data:
-            break
-        if data == b"ready":
-            program = sender
-        else:
-            messages |= json.loads(data)
-    _, status = os.waitpid(first, 0)
-    if "refused" in messages:
-        number, text, step = messages["refused"]  # type: ignore[misc]
-        raise refusal(OSError(number, text, step), Facts.of_this_machine())
-    end_as(int(str(messages.get("status", status))))
-
-
-def _receive(report: socket.socket) -> tuple[bytes, int]:
-    """Return a message and the sender's pid: as seen from here, whatever it is in there."""
-    ucred = struct.Struct("3i")
-    data, ancillary, _, _ = report.recvmsg(4096, socket.CMSG_SPACE(ucred.size))
-    sender = ucred.unpack(ancillary[0][2])[0] if ancillary else 0
-    return data, sender
-
-
-def _in_foreground() -> bool:
-    """Tell whether a terminal's Ctrl-C reaches the program without our help."""
-    try:
-        terminal = os.open("/dev/tty", os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        return os.tcgetpgrp(terminal) == os.getpgrp()
-    finally:
-        os.close(terminal)
-
-
-def end_as(status: int) -> Never:
-    """End this process as another one ended: by the same exit status, or by the same signal."""
-    if os.WIFSIGNALED(status):
-        number = os.WTERMSIG(status)
-        # One core dump, the program's own, is enough.
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        if number not in (signal.SIGKILL, signal.SIGSTOP):
-            signal.signal(number, signal.SIG_DFL)
-        os.kill(os.getpid(), number)
-    os._exit(os.waitstatus_to_exitcode(status))
 
 
 __all__ = ["SandboxError", "Supervision", "enter", "inside", "root_namespace", "run"]

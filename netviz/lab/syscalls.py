@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+from collections.abc import Iterable
 
 CLONE_NEWNS = 0x00020000
 CLONE_NEWUTS = 0x04000000
@@ -30,10 +31,12 @@ MNT_DETACH = 2
 _PR_SET_PDEATHSIG = 1
 _PR_SET_SECCOMP = 22
 _SECCOMP_MODE_FILTER = 2
+_SIGSET_SIZE = 128
 
 _MOUNT_ATTR_RDONLY = 0x1
 _SYS_mount_setattr = 442
 _AT_FDCWD = -100
+_AT_NO_AUTOMOUNT = 0x800
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -48,9 +51,7 @@ def setns(fd: int, flags: int) -> None:
     _check(_libc.setns(ctypes.c_int(fd), ctypes.c_int(flags)), f"namespace fd {fd}")
 
 
-def mount(
-    source: str, target: str, fstype: str = "", flags: int = 0, options: str = ""
-) -> None:
+def mount(source: str, target: str, fstype: str = "", flags: int = 0, options: str = "") -> None:
     """Mount. Equivalent to: ``mount -t FSTYPE -o OPTIONS SOURCE TARGET``."""
     _check(
         _libc.mount(
@@ -77,7 +78,7 @@ def set_read_only(target: str) -> None:
             ctypes.c_long(_SYS_mount_setattr),
             ctypes.c_int(_AT_FDCWD),
             os.fsencode(target),
-            ctypes.c_uint(0),
+            ctypes.c_uint(_AT_NO_AUTOMOUNT),
             attributes,
             ctypes.c_size_t(ctypes.sizeof(attributes)),
         ),
@@ -88,6 +89,17 @@ def set_read_only(target: str) -> None:
 def die_with_parent(signal: int) -> None:
     """Ask the kernel for ``signal`` when the parent dies. Equivalent to: PR_SET_PDEATHSIG."""
     _check(_libc.prctl(_PR_SET_PDEATHSIG, ctypes.c_ulong(signal), 0, 0, 0))
+
+
+def signalfd(numbers: Iterable[int]) -> int:
+    """Return a descriptor that tells which of these blocked signals came, and from whom."""
+    mask = ctypes.create_string_buffer(_SIGSET_SIZE)
+    _libc.sigemptyset(mask)
+    for number in numbers:
+        _libc.sigaddset(mask, ctypes.c_int(number))
+    fd = int(_libc.signalfd(ctypes.c_int(-1), mask, ctypes.c_int(os.O_CLOEXEC)))
+    _check(min(fd, 0))
+    return fd
 
 
 def install_seccomp(program: bytes) -> None:

@@ -1,8 +1,7 @@
 """Read every namespace once, then relate what was read.
 
-First all is read: a thread steps into one namespace after the other and asks for its tables. It is
-a thread of its own because setns(2) moves the thread that calls it, and whatever that thread starts
-later. Only then are the ends of cables joined, because the far end of a cable may lie in the
+First all is read: a thread steps into one namespace after the other and asks for its tables. Only
+then are the ends of cables joined, because the far end of a cable may lie in the
 namespace that is read last. What vanished meanwhile becomes a `Caution`, never an exception.
 
 Across namespaces the kernel names a far end by two numbers, an interface index there and an nsid:
@@ -13,16 +12,11 @@ can be held up to the kernel, which then tells what it is called. Nothing is cha
 from __future__ import annotations
 
 from collections import defaultdict
-from contextlib import contextmanager
 from dataclasses import dataclass
 from errno import EINVAL, EPERM
-from pathlib import Path
-from threading import Thread
-from time import sleep
 from typing import TYPE_CHECKING, Any
 
 from netviz.errors import DiscoveryError
-from netviz.lab.syscalls import CLONE_NEWNET, setns
 from netviz.model import (
     Address,
     Caution,
@@ -32,14 +26,12 @@ from netviz.model import (
     Snapshot,
     printable,
 )
-from netviz.net import namespaces, nftables, tables
+from netviz.net import namespaces, neighbours, nftables, routes
 from netviz.net.links import Link, addresses, links
 from netviz.net.netlink import Socket
 from netviz.net.sysctls import sysctls
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from netviz.net.namespaces import Found
 
 
@@ -53,24 +45,7 @@ def snapshot() -> Snapshot:
     It only reads, on a real machine too. Raises ``DiscoveryError`` where not even the root can be
     read.
     """
-    seen: list[Snapshot] = []
-    failed: list[Exception] = []
-
-    def work() -> None:
-        try:
-            seen.append(_snapshot())
-        except Exception as error:
-            failed.append(error)
-
-    worker = Thread(target=work, name="netviz-discovery", daemon=True)
-    worker.start()
-    worker.join()
-    # Python lets go of a thread before the kernel does; until then a namespace is held.
-    while Path(f"/proc/self/task/{worker.native_id}").exists():
-        sleep(0)
-    if failed:
-        raise failed[0]
-    return seen[0]
+    return namespaces.aside(_snapshot)
 
 
 def _snapshot() -> Snapshot:
@@ -106,22 +81,9 @@ class _Reading:
     far: dict[int, _Reading]
 
 
-@contextmanager
-def _inside(found: Found) -> Iterator[Socket]:
-    """Step into a namespace and give a socket there; the thread stays, it has no home."""
-    with found.opened() as fd:
-        try:
-            setns(fd, CLONE_NEWNET)
-        except PermissionError:
-            # An ordinary user may not even enter where she is; but there she may read.
-            if Path("/proc/thread-self/ns/net").stat().st_ino != found.id:
-                raise
-    with Socket() as socket:
-        yield socket
-
-
 def _read(found: Found, cautions: list[Caution], *, filtered: bool) -> _Reading:
-    with _inside(found) as socket:
+    found.enter()
+    with Socket() as socket:
         own = {link.index: link for link in links(socket)}
         names = {index: link.name for index, link in own.items()}
         bridged = any(link.fields["kind"] == "bridge" for link in own.values())
@@ -130,10 +92,10 @@ def _read(found: Found, cautions: list[Caution], *, filtered: bool) -> _Reading:
             own,
             addresses(socket),
             {
-                "routes": tables.routes(socket, names),
-                "rules": tables.rules(socket),
-                "neighbours": tables.neighbours(socket, names),
-                "fdb": tables.forwarding(socket, names),
+                "routes": routes.routes(socket, names),
+                "rules": routes.rules(socket),
+                "neighbours": neighbours.neighbours(socket, names),
+                "fdb": neighbours.forwarding(socket, names),
                 "sysctls": sysctls(socket, names, bridged=bridged),
                 "nft": _nft(found, cautions) if filtered else (),
             },
@@ -183,7 +145,8 @@ class _FarEnds:
             if not leads:
                 continue
             try:
-                with _inside(reading.found) as socket:
+                reading.found.enter()
+                with Socket() as socket:
                     for nsid, link in leads.items():
                         self._follow(socket, reading, nsid, link)
             except OSError:

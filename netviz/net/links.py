@@ -6,15 +6,27 @@ Numbers and names are those of linux/if_link.h, linux/if.h and linux/if_addr.h; 
 
 from __future__ import annotations
 
+import os
 import struct
 from collections import defaultdict
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 from netviz.model import Address
-from netviz.net.netlink import RTM_GETADDR, RTM_GETLINK, Socket, attributes
+from netviz.net.netlink import (
+    RTM_GETADDR,
+    RTM_GETLINK,
+    RTM_SETLINK,
+    Socket,
+    attribute,
+    attributes,
+)
 from netviz.net.parameters import ip_address, mac_address, parameters, port
+
+Names = Mapping[int, str]
+"""A namespace's interfaces: index → name."""
 
 _IFLA_ADDRESS = 1
 _IFLA_IFNAME = 3
@@ -25,6 +37,7 @@ _IFLA_OPERSTATE = 16
 _IFLA_LINKINFO = 18
 _IFLA_IFALIAS = 20
 _IFLA_STATS64 = 23
+_IFLA_GROUP = 27
 _IFLA_LINK_NETNSID = 37
 
 _INFO_KIND = 1
@@ -48,6 +61,7 @@ _ALWAYS_LINKED = _PAIRED | {"macvlan", "macvtap", "ipvlan", "ipvtap", "vlan", "m
 
 _IFF_UP = 0x1
 _IFF_RUNNING = 0x40
+_SETTABLE = 0x93A5  # What `ip link set` can move: UP, PROMISC, ALLMULTI, NOARP, MULTICAST …
 # In the order of `ip`.
 _LINK_FLAGS = {
     0x8: "LOOPBACK",
@@ -156,9 +170,50 @@ def addresses(socket: Socket) -> dict[int, list[Address]]:
     return found
 
 
+def switch_off(socket: Socket, index: int) -> None:
+    """Equivalent to: ``ip link set DEVICE down``. Raises ``OSError`` where the kernel refuses."""
+    socket.change(RTM_SETLINK, _link_header.pack(0, 0, index, 0, _IFF_UP))
+
+
+def put_back(socket: Socket, link: Link, wanted: Link) -> None:
+    """Make a link that cannot be deleted what it was. Equivalent to: ``ip link set``.
+
+    Raises ``OSError`` where the kernel refuses.
+    """
+    changes = attribute(_IFLA_GROUP, bytes(4))
+    for name, number in (("name", _IFLA_IFNAME), ("mtu", _IFLA_MTU), ("alias", _IFLA_IFALIAS)):
+        value = wanted.fields[name]
+        if link.fields[name] != value:
+            packed = struct.pack("I", value) if name == "mtu" else os.fsencode(value or "") + b"\0"
+            changes += attribute(number, packed)
+    if link.fields["mac"] != wanted.fields["mac"]:
+        changes += attribute(_IFLA_ADDRESS, bytes.fromhex(wanted.fields["mac"].replace(":", "")))
+    if link.name != wanted.name:
+        switch_off(socket, link.index)  # Else it takes no other name.
+    told = wanted.fields["flags"]
+    flags = sum(bit for bit, name in _LINK_FLAGS.items() if name in told and bit & _SETTABLE)
+    header = _link_header.pack(0, 0, link.index, flags, _SETTABLE)
+    socket.change(RTM_SETLINK, header + changes)
+
+
 def text(value: bytes) -> str:
     """Return a name as the kernel tells it: any bytes, then a zero."""
     return value.rstrip(b"\0").decode("utf-8", "surrogateescape")
+
+
+def name_of(names: Names, index: int) -> str:
+    """Return an interface's name; of one that came after the list was read, what `ip` writes."""
+    return names.get(index) or f"if{index}"
+
+
+def words(names: Mapping[int, str]) -> Callable[[int], tuple[str, ...]]:
+    """Return what tells the bits of a number by name; few numbers come, and each often."""
+
+    @lru_cache
+    def named(number: int) -> tuple[str, ...]:
+        return tuple(name for bit, name in names.items() if number & bit)
+
+    return named
 
 
 def _link(message: bytes) -> Link:

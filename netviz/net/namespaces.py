@@ -14,15 +14,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from threading import Thread
+from time import sleep
+from typing import TYPE_CHECKING, TypeVar
 
 from netviz.errors import DiscoveryError
-from netviz.lab.sandbox import inside, root_namespace
+from netviz.lab.filesystem import OUTER
+from netviz.lab.sandbox import inside, loopback_up, root_namespace
+from netviz.lab.syscalls import CLONE_NEWNET, setns, unshare
 from netviz.model import Caution, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
+T = TypeVar("T")
 NAMED = "/run/netns"
 MOST_PIDS = 32
 _SEEN_FROM_LINK = re.compile(r"net:\[(\d+)\]")
@@ -53,6 +58,19 @@ class Found:
         finally:
             os.close(fd)
 
+    def enter(self) -> None:
+        """Move the calling thread into the namespace: one that `aside` began, it has no home.
+
+        Raises ``OSError`` as `opened` does, and where the kernel refuses.
+        """
+        with self.opened() as fd:
+            try:
+                setns(fd, CLONE_NEWNET)
+            except PermissionError:
+                # An ordinary user may not even enter where she is; but there she may read.
+                if Path("/proc/thread-self/ns/net").stat().st_ino != self.id:
+                    raise
+
     def _open(self) -> int:
         refused: OSError = FileNotFoundError()
         for path in self.paths:
@@ -75,7 +93,7 @@ class _Finding:
         self.cautions: list[Caution] = []
         self._taken: set[str] = set()
         # Where a test stands in a network of its own, the one that its lab began with is scenery.
-        self._left_out = _inode("/proc/1/ns/net")
+        self._left_out = _inode(str(OUTER))
 
     def add(self, inode: int, held_by: str, path: str) -> Found | None:
         """Note one more holder; the first names the namespace. None for what is left out."""
@@ -94,7 +112,7 @@ class _Finding:
 
     def named(self) -> None:
         """Look at the files in /run/netns. Equivalent to: ``ip netns list``."""
-        for path in _files(NAMED):
+        for path in files(NAMED):
             inode = _inode(path)
             if not inode:
                 self.cautions.append(
@@ -108,7 +126,7 @@ class _Finding:
     def mounted(self) -> None:
         """Look at namespaces mounted elsewhere, as Docker does. Equivalent to: ``findmnt``."""
         root = root_namespace()
-        for inode, path in _mounts():
+        for inode, path in mounts():
             shown = Path(path).parent != Path(NAMED) and path != root
             if shown and _inode(path) == inode:
                 known = self.add(inode, "mount", path)
@@ -134,16 +152,51 @@ class _Finding:
                 Caution(f"{hidden} of the machine's processes hide their namespace; try with sudo")
             )
 
-    def held_by_files(self) -> None:
+    def held_byfiles(self) -> None:
         """Look at every open descriptor. Equivalent to: ``ls -l /proc/*/fd``."""
         for pid in _processes():
-            for path in _files(f"/proc/{pid}/fd"):
+            for path in files(f"/proc/{pid}/fd"):
                 try:
                     inode = _target(path)
                 except OSError:
                     continue
                 if inode:
                     self.add(inode, "file", path)
+
+
+def aside(work: Callable[[], T]) -> T:
+    """Return what ``work`` returns, done by a thread that may step into other namespaces.
+
+    It is a thread of its own because setns(2) moves the thread that calls it, and whatever that
+    thread starts later. When this returns, the thread holds no namespace any more.
+    """
+    done: list[T] = []
+    failed: list[Exception] = []
+
+    def there() -> None:
+        try:
+            done.append(work())
+        except Exception as error:
+            failed.append(error)
+
+    worker = Thread(target=there, name="netviz-aside", daemon=True)
+    worker.start()
+    worker.join()
+    # Python lets go of a thread before the kernel does; until then a namespace is held.
+    while Path(f"/proc/self/task/{worker.native_id}").exists():
+        sleep(0)
+    if failed:
+        raise failed[0]
+    return done[0]
+
+
+def enter_new() -> None:
+    """Move the calling thread into a new namespace, in which a lab's root would begin.
+
+    Equivalent to: ``unshare --net; ip link set lo up``. It lasts until the thread leaves.
+    """
+    unshare(CLONE_NEWNET)
+    loopback_up()
 
 
 def find() -> tuple[list[Found], list[Caution]]:
@@ -155,8 +208,6 @@ def find() -> tuple[list[Found], list[Caution]]:
     ``pids`` of each are kept.
 
     Raises ``DiscoveryError`` where not even the root can be found.
-
-    Raises ``DiscoveryError`` where not even the root can be found.
     """
     root = root_namespace()
     if not Path(root).exists():
@@ -166,7 +217,7 @@ def find() -> tuple[list[Found], list[Caution]]:
     finding.named()
     finding.mounted()
     finding.held_by_processes()
-    finding.held_by_files()
+    finding.held_byfiles()
     first, *others = finding.found.values()
     return [first, *sorted(others, key=_order)], finding.cautions
 
@@ -202,7 +253,8 @@ def _target(path: str) -> int:
     return _inode(path) if target == "/" or "/netns/" in target else 0
 
 
-def _files(folder: str) -> list[str]:
+def files(folder: str) -> list[str]:
+    """Return the paths of what is in a folder; nothing where there is none."""
     try:
         return sorted(entry.path for entry in os.scandir(folder))
     except OSError:
@@ -226,7 +278,7 @@ def _named_after(path: str) -> str:
     return f"{program}-{pid}" + (f"-fd{number}" if folder == "fd" else "")
 
 
-def _mounts() -> Iterator[tuple[int, str]]:
+def mounts() -> Iterator[tuple[int, str]]:
     """Yield the number and the path of every network namespace that is mounted on a file."""
     for line in Path("/proc/self/mountinfo").read_bytes().splitlines():
         what, path = os.fsdecode(line).split(" ")[3:5]

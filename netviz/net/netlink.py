@@ -1,13 +1,14 @@
-"""Ask the kernel for its tables: the only talk with netlink sockets.
+"""Ask the kernel for its tables, and to change them: the only talk with netlink sockets.
 
 A netlink message is a header of 16 bytes, a fixed struct that depends on the message's type, and
 attributes, each of them ``length, type, value``. A whole table is asked for with one request and
-comes back as a stream of messages that ends with NLMSG_DONE: a dump. A socket belongs for good to
+comes back as a stream of messages that ends with NLMSG_DONE: a dump. A change is one request, and
+its answer says that it is made, or why not. A socket belongs for good to
 the network namespace in which its thread stood when it was opened.
 
 Requests are packed, and answers cut, by hand: a whole lab is dumped at every step of a lesson, and
 general decoders take 25 times as long. The tables of numbers and names that turn a message into a
-noun are in `netviz.net.links` and `netviz.net.tables`.
+noun are in `netviz.net.links`, `netviz.net.routes` and `netviz.net.neighbours`.
 """
 
 from __future__ import annotations
@@ -21,20 +22,30 @@ from typing import Self
 NETLINK_ROUTE = 0
 NETLINK_NETFILTER = 12
 
+RTM_DELLINK = 17
 RTM_GETLINK = 18
+RTM_SETLINK = 19
 RTM_GETADDR = 22
 RTM_GETROUTE = 26
 RTM_GETNEIGH = 30
 RTM_GETRULE = 34
+RTM_GETQDISC = 38
 RTM_GETNETCONF = 82
 RTM_GETNSID = 90
+RTM_GETNEXTHOP = 106
+
+NLM_F_CREATE = 0x400
 
 AF_BRIDGE = 7
 
 _NETNSA_NSID = 1
 _NETNSA_FD = 3
 
+_BATCH_BEGIN = 16
+_BATCH_END = 17
+
 _REQUEST = 0x1
+_ACKNOWLEDGE = 0x4
 _ROOT_AND_MATCH = 0x300
 _INTERRUPTED = 0x10
 _ERROR = 2
@@ -119,6 +130,28 @@ class Socket:
         self._send(kind, 0, body)
         return self._receive(one=True)[0][0]
 
+    def change(self, kind: int, body: bytes, flags: int = 0) -> None:
+        """Change something, and return when it is done.
+
+        Raises ``OSError`` where the kernel refuses.
+        """
+        self._send(kind, _ACKNOWLEDGE | flags, body)
+        self._receive()
+
+    def commit(self, subsystem: int, kind: int, body: bytes) -> None:
+        """Change something of netfilter's, which takes changes as a transaction only.
+
+        Raises ``OSError`` where the kernel refuses.
+        """
+        around = struct.pack(">BBH", 0, 0, subsystem)
+        self._sequence += 1
+        self._socket.send(
+            self._message(_BATCH_BEGIN, 0, around)
+            + self._message(subsystem << 8 | kind, _ACKNOWLEDGE, body)
+            + self._message(_BATCH_END, 0, around)
+        )
+        self._receive()
+
     def nsid_of(self, fd: int) -> int | None:
         """Return the number by which the socket's namespace calls another one, None for none.
 
@@ -131,8 +164,12 @@ class Socket:
 
     def _send(self, kind: int, flags: int, body: bytes) -> None:
         self._sequence += 1
+        self._socket.send(self._message(kind, flags, body))
+
+    def _message(self, kind: int, flags: int, body: bytes) -> bytes:
         size = _header.size + len(body)
-        self._socket.send(_header.pack(size, kind, _REQUEST | flags, self._sequence, 0) + body)
+        header = _header.pack(size, kind, _REQUEST | flags, self._sequence, 0)
+        return header + body + bytes(-size % 4)
 
     def _receive(self, *, one: bool = False) -> tuple[list[bytes], bool]:
         """Return an answer's messages, and whether the table changed under way."""

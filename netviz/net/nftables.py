@@ -18,7 +18,9 @@ from netviz.net.netlink import NETLINK_NETFILTER, Socket
 if TYPE_CHECKING:
     from netviz.model import JSON
 
-_GET_TABLE = 10 << 8 | 1  # NFNL_SUBSYS_NFTABLES, NFT_MSG_GETTABLE
+_SUBSYSTEM = 10  # NFNL_SUBSYS_NFTABLES
+_GET_TABLE = 1
+_DELETE_TABLE = 2
 _ALL_FAMILIES = struct.pack("BBH", 0, 0, 0)
 COMMAND = ("nft", "-j", "list", "ruleset")
 
@@ -41,14 +43,8 @@ def ruleset() -> list[JSON]:
     Ask only where `available`. Raises ``OSError`` where the kernel refuses, or ``nft`` is missing
     or fails.
     """
-    try:
-        with Socket(NETLINK_NETFILTER) as netfilter:
-            if not netfilter.dump(_GET_TABLE, _ALL_FAMILIES):
-                return []
-    except OSError as error:
-        if error.errno in (EINVAL, EPROTONOSUPPORT):  # Built without.
-            return []
-        raise
+    if not _tables():
+        return []
     # They take time to load, and few labs have rules.
     import json
     import subprocess
@@ -58,3 +54,23 @@ def ruleset() -> list[JSON]:
     except subprocess.CalledProcessError as error:
         raise OSError(EIO, error.stderr.decode(errors="replace").strip()) from error
     return [item for item in json.loads(told)["nftables"] if "metainfo" not in item]
+
+
+def flush() -> None:
+    """Delete every table of the thread's namespace. Equivalent to: ``nft flush ruleset``.
+
+    What iptables-nft and ebtables-nft made is among them. Raises ``OSError`` as `ruleset` does.
+    """
+    if available() and _tables():
+        with Socket(NETLINK_NETFILTER) as netfilter:
+            netfilter.commit(_SUBSYSTEM, _DELETE_TABLE, _ALL_FAMILIES)
+
+
+def _tables() -> list[bytes]:
+    try:
+        with Socket(NETLINK_NETFILTER) as netfilter:
+            return netfilter.dump(_SUBSYSTEM << 8 | _GET_TABLE, _ALL_FAMILIES)
+    except OSError as error:
+        if error.errno in (EINVAL, EPROTONOSUPPORT):  # Built without.
+            return []
+        raise

@@ -1,23 +1,29 @@
 """Read the switches that decide a packet's way and are in no table: forwarding, reverse path.
 
-Where netlink tells them it is asked, once for all interfaces; /proc/sys has a file for each.
+Where netlink tells them it is asked, once for all interfaces; /proc/sys has a file for each. Those
+files are read, all of them, only to be put back: each thread sees there the namespace it stands in.
 """
 
 from __future__ import annotations
 
+import os
 import struct
+from collections.abc import Iterator
+from errno import EACCES, EPERM
 from functools import lru_cache
 from pathlib import Path
 
-from netviz.net.links import FAMILIES
+from netviz.net.links import FAMILIES, Names, name_of
 from netviz.net.netlink import RTM_GETNETCONF, Socket, attributes
-from netviz.net.tables import Names, name_of
 
 _INDEX = 1
 _NAMES = {2: "forwarding", 3: "rp_filter", 4: "mc_forwarding", 5: "proxy_neigh"}
 _WIDE = {-1: "all", -2: "default"}
 _VERSIONS = {"inet": "ipv4", "inet6": "ipv6"}
 _BRIDGE = ("bridge-nf-call-iptables", "bridge-nf-call-ip6tables")
+
+_ALL = "/proc/sys/net"
+_ROUNDS = 3  # A switch may move others: net.ipv4.ip_forward moves thirty.
 
 _signed = struct.Struct("i").unpack
 
@@ -42,6 +48,61 @@ def sysctls(socket: Socket, names: Names, *, bridged: bool) -> dict[str, object]
         if path.exists():
             found[name] = int(path.read_text())
     return found
+
+
+def everything() -> dict[str, bytes]:
+    """Return every switch of the thread's namespace, by file. Equivalent to: ``sysctl net``."""
+    found = {}
+    for path in _paths(_ALL):
+        try:
+            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            continue  # Some can only be written.
+        try:
+            found[path] = os.read(fd, 1 << 16)
+        except OSError:
+            continue  # Not set, such as ipv6.conf.all.stable_secret.
+        finally:
+            os.close(fd)
+    return found
+
+
+def put_back(wanted: dict[str, bytes]) -> dict[str, OSError]:
+    """Give the switches of the thread's namespace these values; return what was refused.
+
+    Equivalent to: ``sysctl -w`` of each that differs. What nobody may write is no refusal: the
+    kernel has moved it.
+    """
+    refused: dict[str, OSError] = {}
+    for _ in range(_ROUNDS):
+        now = everything()
+        moved = [path for path in wanted if now.get(path, wanted[path]) != wanted[path]]
+        if not moved:
+            return {}
+        refused = {}
+        for path in moved:
+            try:
+                _write(path, wanted[path])
+            except OSError as error:
+                if error.errno not in (EACCES, EPERM):
+                    refused[path] = error
+    return refused
+
+
+def _paths(folder: str) -> Iterator[str]:
+    for entry in os.scandir(folder):
+        if entry.is_dir(follow_symlinks=False):
+            yield from _paths(entry.path)
+        else:
+            yield entry.path
+
+
+def _write(path: str, value: bytes) -> None:
+    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(fd, value)
+    finally:
+        os.close(fd)
 
 
 @lru_cache  # Most interfaces have the same ones.

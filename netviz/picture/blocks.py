@@ -53,6 +53,18 @@ class Block:
     title: str = ""
     hub: bool = False
 
+    def all(self) -> Iterator[Block]:
+        """Yield the block and all that stands in it."""
+        yield self
+        for child in self.inside:
+            yield from child.all()
+
+    def tags(self) -> Iterator[Plug]:
+        """Yield the tags that are drawn: interfaces, and a loopback."""
+        yield from (plug for plug in self.plugs if plug.text)
+        if self.loopback:
+            yield self.loopback
+
 
 @dataclass(slots=True)
 class Wire:
@@ -245,13 +257,14 @@ class _Sorting:
             if kind == "lower" and a[0] == b[0]:
                 continue  # Within one namespace words say it: see `_facts`.
             self.wired.update(ends)
+            state = "up" if all(link.running for link in both) else "down"
             yield Wire(
                 "-".join(("wire", *map(str, (*a, *b)), kind)),
                 kind,
                 (ends[0], ends[1]),
-                words.tunnel(both[0]) if kind == "tunnel" else "",
+                words.tunnel(both[0], state) if kind == "tunnel" else "",
                 f"{self._say(a)} ↔ {self._say(b)}",
-                "up" if all(link.running for link in both) else "down",
+                state,
             )
 
     def _end(self, key: Key, kind: str, other: Key) -> str:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from netviz.picture.shapes import FACES, Box, Label, Measure, Port
 
 if TYPE_CHECKING:
-    from netviz.picture.blocks import Block, Plug
+    from netviz.picture.blocks import Block, Plug, Wire
     from netviz.picture.rows import Pair
 
 FRAME = 22.0
@@ -21,6 +21,7 @@ _LINES = {"name": 22.0, "frame": 24.0, "address": 18.0, "small": 17.0, "note": 1
 _LOOPBACK = (28.0, 16.0)
 _PLACE = (10.0, 10.0)
 _DESCENT = 5.0
+_ASIDE = 18.0
 
 Rectangle = tuple[float, float, float, float]
 """left, top, width, height"""
@@ -41,6 +42,12 @@ class Writer:
         """Return the size of an interface's tag; of a mere place, what keeps it apart."""
         return (self.width(plug.text, "tag") + 18, _TAG_HEIGHT) if plug.text else _PLACE
 
+    def words_of(self, wire: Wire) -> Pair:
+        """Return the room that the words of a wire need: a plate on it, or one word beside it."""
+        if wire.label:
+            return self.width(wire.label, "tunnel") + 28, 26.0
+        return (self.width("down", "state") + 12, 16.0) if wire.state == "down" else (0.0, 0.0)
+
     def words(self, block: Block) -> Pair:
         """Return the room that a block's name and lines need."""
         name = self.width(block.name, "name") + (2 * _LOOPBACK[0] if block.loopback else 0)
@@ -53,7 +60,7 @@ class Writer:
         width = self.width(block.name, "frame") + self.width(block.note, "note") + 12
         width = max([width + _LOOPBACK[0] + 8, *(self.width(*line) for line in block.lines)])
         height = HEADER + sum(_LINES[style] for _, style in block.lines)
-        return width + 2 * _PAD, height + _PAD
+        return width + 2 * _PAD + _ASIDE, height + _PAD
 
     def box(self, block: Block, outer: Rectangle, inner: Rectangle) -> Box:
         """Return a block's box with its words in the middle of what its tags leave free."""
@@ -82,12 +89,19 @@ class Writer:
             labels.append(Label(left, top, text, style, "start"))
         return Box(block.gid, block.kind, *outer, tuple(labels), block.title)
 
-    def loopback(self, block: Block, inner: Rectangle) -> Iterator[Port]:
-        """Yield the small tag of a block's loopback, in the corner at the top right."""
-        if block.loopback:
-            left, top, width, _ = inner
-            x, y = left + width - _LOOPBACK[0] / 2 - 8, top + _LOOPBACK[1] / 2 + 7
-            plug = block.loopback
-            yield Port(
-                plug.gid, x, y, *_LOOPBACK, plug.text, block.gid, plug.title, plug.state, small=True
-            )
+    def loopback(
+        self, block: Block, inner: Rectangle, beside: Iterable[Port] = ()
+    ) -> Iterator[Port]:
+        """Yield the small tag of a loopback, at the top right, left of tags ``beside`` it."""
+        if not block.loopback:
+            return
+        left, top, width, _ = inner
+        x, y = left + width - _LOOPBACK[0] / 2 - 8, top + _LOOPBACK[1] / 2 + 7
+        for port in sorted(beside, key=lambda each: -each.x):
+            apart = (port.w + _LOOPBACK[0]) / 2 + 6
+            if abs(port.y - y) < (port.h + _LOOPBACK[1]) / 2 + 4 and abs(port.x - x) < apart:
+                x = port.x - apart
+        plug, at = block.loopback, (x, y)
+        yield Port(
+            plug.gid, *at, *_LOOPBACK, plug.text, block.gid, plug.title, plug.state, small=True
+        )

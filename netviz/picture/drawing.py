@@ -41,7 +41,7 @@ _DOTS_PER_INCH = 72  # One unit is one pixel.
 _SHARPER = 2  # A PNG has twice as many, for screens that show them.
 _FAMILIES = {False: "DejaVu Sans", True: "DejaVu Sans Mono"}
 _ROUND = {"frame": 16, "host": 14}
-_DASHES = {"down": (0, (4, 2.6)), "lower": (0, (1, 2.2))}
+_DASHES = {"down": (0, (4, 2.6)), "lower": (0, (1, 2.2)), "tunnel": (0, (1.8, 0.8))}
 _SETTINGS: Any = {"svg.hashsalt": "netviz", "svg.fonttype": "none", "pdf.fonttype": 42}
 _UNDATED = {"svg": "Date", "pdf": "CreationDate", "png": "Software"}
 
@@ -81,6 +81,7 @@ class Picture:
         axes.set_ylim(plan.height, 0)
         for artist in artists(plan, self.theme):
             axes.add_artist(artist)
+            artist.set_clip_on(False)  # All lies within the page.
         return figure
 
     def render(self, fmt: str = "svg") -> bytes:
@@ -104,9 +105,17 @@ class Picture:
         return annotated(file.getvalue(), self.plan, self.alt) if fmt == "svg" else file.getvalue()
 
     def save(self, file: str | File) -> None:
-        """Write the picture to a file, in the format that its name ends with."""
+        """Write the picture to a file, in the format that its name ends with.
+
+        Raises ``NetvizError`` for any other ending, and where the file cannot be written.
+        """
         path = File(file)
-        path.write_bytes(self.render(path.suffix.lstrip(".").lower()))
+        drawn = self.render(path.suffix.lstrip(".").lower())
+        try:
+            path.write_bytes(drawn)
+        except OSError as error:
+            why = f"cannot write the picture to '{path}': {error.strerror}"
+            raise NetvizError(why, remedy="choose a folder that exists and is yours") from error
 
     @cached_property
     def svg(self) -> str:
@@ -203,8 +212,8 @@ def _cable(cable: Cable, theme: Theme) -> Iterator[Artist]:
     line.set_gid(cable.gid)
     if cable.kind == "tunnel":
         line.set_linewidth(7)
-    elif cable.kind == "lower" or cable.state == "down":
-        line.set_linestyle(_DASHES["lower" if cable.kind == "lower" else "down"])
+    if cable.kind == "lower" or cable.state == "down":
+        line.set_linestyle(_DASHES.get(cable.kind, _DASHES["down"]))
     yield line
     if cable.kind == "tunnel":
         yield PathPatch(path, fill=False, edgecolor=theme.page, linewidth=3.6)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
-from itertools import pairwise
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from netviz.picture.boxes import FRAME, Writer
+from netviz.picture.labels import Taken
 from netviz.picture.shapes import Box, Cable, Label, Measure, Plan, Point, Port, Shape, moved
 
 if TYPE_CHECKING:
@@ -18,13 +18,15 @@ _MARGIN = 16.0
 _TITLE = 40.0
 _LINE = 19.0
 _BETWEEN_TAGS = 10.0
-_ALONG = (0.5, 0.35, 0.65, 0.2, 0.8)
+_LEAST = 220.0
+_SAMPLE = 30.0
 _LEGEND = {
-    "up": "━ up",
-    "down": "╌ down",
-    "lower": "┈ travels over",
-    "tunnel": "═ tunnel",
+    "up": ("veth", "up"),
+    "down": ("veth", "down"),
+    "travels over": ("lower", "up"),
+    "tunnel": ("tunnel", "up"),
 }
+"""What a line means, and the kind and state of the line that shows it."""
 
 
 @dataclass(slots=True)
@@ -48,13 +50,18 @@ def finish(
     scene: Scene, inside: Inside, pieces: dict[str, list[str]], writer: Writer, title: str | None
 ) -> Plan:
     """Return the whole drawing, given what stands in its outermost frame."""
-    frame = scene.frame
-    header, below = writer.header(frame), [*_notes(scene)]
+    frame, header, foot = scene.frame, writer.header(scene.frame), _Foot(scene, writer)
     tags = [writer.tag(plug)[0] + _BETWEEN_TAGS for plug in frame.plugs]
-    wide = [inside.size[0], sum(tags), *(writer.width(text, style) for text, style in below)]
-    width = max(header[0], 220.0, max(wide) + 2 * FRAME)
-    height = header[1] + inside.size[1] + FRAME + _LINE * len(below)
-    height += writer.tag(frame.plugs[0])[1] if frame.plugs else 0.0
+    heading = writer.width(title, "title") if title else 0.0
+    width = max(
+        _LEAST,
+        header[0],
+        heading + 8,
+        *(each + 2 * FRAME for each in (inside.size[0], sum(tags), foot.width)),
+    )
+    height = header[1] + inside.size[1] + FRAME + foot.height
+    hanging = writer.tag(frame.plugs[0])[1] if frame.plugs else 0.0
+    height += hanging
     left, top = _MARGIN, _MARGIN + (_TITLE if title else 0.0)
     outer = (left, top, width, height)
     whole = Inside()
@@ -62,35 +69,61 @@ def finish(
     whole.add(inside, left + (width - inside.size[0]) / 2, top + header[1])
     shapes: list[Shape] = [writer.frame(frame, outer, outer[:2]), *writer.loopback(frame, outer)]
     shapes += whole.shapes
-    at = left + FRAME
+    at = left + (width - sum(tags)) / 2
     for plug, size in zip(frame.plugs, tags, strict=True):
         shapes.append(writer.port(plug, (at + size / 2, top + height), frame.gid))
         at += size
-    for number, (text, style) in enumerate(reversed(below)):
-        y = top + height - 14 - number * _LINE - (12 if frame.plugs else 0)
-        shapes.append(Label(left + FRAME, y, text, style, "start"))
+    shapes += foot.shapes(left + FRAME, top + height - foot.height - 10 - hanging / 2)
     if title:
         shapes.append(Label(left + 4, top - 16, title, "title", "start"))
     shapes += _cables(scene, whole, pieces, shapes, writer.measure)
-    tag = _MARGIN if frame.plugs else 0.0
-    return Plan(width + 2 * _MARGIN, top + height + _MARGIN + tag, tuple(_in_order(shapes)))
+    page = (width + 2 * _MARGIN, top + height + _MARGIN + hanging / 2)
+    return Plan(*page, tuple(_in_order(shapes)))
+
+
+class _Foot:
+    """The lines at the foot of a picture: what its lines mean, and what is odd."""
+
+    def __init__(self, scene: Scene, writer: Writer) -> None:
+        self.warnings = scene.warnings
+        shown = _shown(scene)
+        self.keys = [
+            (word, kind, state, _SAMPLE + 8 + writer.width(word, "note") + 24)
+            for word, (kind, state) in _LEGEND.items()
+            if word in shown
+        ]
+        wide = [writer.width(warning, "warning") for warning in self.warnings]
+        self.width = max([sum(key[-1] for key in self.keys), *wide])
+        self.height = _LINE * (bool(self.keys) + len(self.warnings))
+
+    def shapes(self, x: float, y: float) -> Iterator[Shape]:
+        """Yield them from a place on."""
+        at = x
+        y += _LINE
+        for word, kind, state, width in self.keys:
+            label = Label(at + _SAMPLE + 8, y, word, "note", "start")
+            line = ((at, y - 4), (at + _SAMPLE, y - 4))
+            yield Cable(f"key-{word.replace(' ', '-')}", kind, line, (label,), state=state)
+            at += width
+        for number, warning in enumerate(self.warnings, bool(self.keys)):
+            yield Label(x, y + number * _LINE, warning, "warning", "start")
+
+
+def _shown(scene: Scene) -> set[str]:
+    """Return the words that the legend has to explain."""
+    kinds = {wire.kind for wire in scene.wires}
+    shown = {word for word, (kind, _) in _LEGEND.items() if kind in kinds - {"veth"}}
+    states = {wire.state for wire in scene.wires}
+    states |= {plug.state for block in scene.frame.all() for plug in block.tags()}
+    if "down" in states:
+        shown |= {"up", "down"}
+    return shown
 
 
 def _in_order(shapes: list[Shape]) -> list[Shape]:
     """Put boxes first, then cables, then the tags and words that lie on them."""
     ranks = {Box: 0, Cable: 1, Port: 2, Label: 3}
     return sorted(shapes, key=lambda shape: ranks[type(shape)])
-
-
-def _notes(scene: Scene) -> Iterator[tuple[str, str]]:
-    """Yield the lines at the foot of a picture: what its lines mean, and what is odd."""
-    kinds = {wire.kind for wire in scene.wires} & {"lower", "tunnel"}
-    if any(wire.state == "down" for wire in scene.wires):
-        kinds |= {"up", "down"}
-    if kinds:
-        yield "    ".join(text for kind, text in _LEGEND.items() if kind in kinds), "note"
-    for warning in scene.warnings:
-        yield warning, "warning"
 
 
 def _cables(
@@ -100,56 +133,31 @@ def _cables(
     shapes: list[Shape],
     measure: Measure,
 ) -> Iterator[Cable]:
-    taken = [*_taken(shapes, measure)]
-    for wire in scene.wires:
-        points: list[Point] = []
-        for piece in pieces[wire.gid]:
-            points += [point for point in whole.paths[piece] if point not in points[-1:]]
-        labels: list[Label] = []
+    taken = Taken(measure)
+    taken.shapes(shapes)
+    paths = {
+        wire.gid: _joined([whole.paths[piece] for piece in pieces[wire.gid]])
+        for wire in scene.wires
+    }
+    for name, path in paths.items():
+        taken.path(name, path)
+    # What a tunnel says has its room kept for it; a small word finds one.
+    words: dict[str, tuple[Label, ...]] = {}
+    for wire in sorted(scene.wires, key=lambda each: not each.label):
+        label = Label(
+            0, 0, wire.label or "down", "tunnel" if wire.label else "state", state=wire.state
+        )
         if wire.label:
-            x, y = whole.words[wire.gid]
-            labels.append(Label(x, y + 4.5, wire.label, "tunnel", state=wire.state))
-        elif wire.state == "down" and wire.kind == "veth":
-            labels += _beside(points, "down", taken, measure)
-        taken += [label.extent(measure) for label in labels]
-        yield Cable(
-            wire.gid, wire.kind, tuple(points), tuple(labels), wire.title, wire.state, wire.ends
-        )
+            words[wire.gid] = (taken.upon(wire.gid, label, whole.words[wire.gid]),)
+        elif wire.state == "down":
+            words[wire.gid] = (taken.beside(wire.gid, label),)
+    for wire in scene.wires:
+        points, labels = tuple(paths[wire.gid]), words.get(wire.gid, ())
+        yield Cable(wire.gid, wire.kind, points, labels, wire.title, wire.state, wire.ends)
 
 
-def _taken(shapes: list[Shape], measure: Measure) -> Iterator[tuple[float, float, float, float]]:
-    for shape in shapes:
-        if isinstance(shape, Port):
-            x, y, w, h = shape.x - shape.w / 2, shape.y - shape.h / 2, shape.w, shape.h
-            yield x, y, x + w, y + h
-        elif isinstance(shape, Label):
-            yield shape.extent(measure)
-        elif shape.kind in ("frame", "host"):
-            yield from (label.extent(measure) for label in shape.labels)
-        elif isinstance(shape, Box):
-            yield shape.x, shape.y, shape.x + shape.w, shape.y + shape.h
-
-
-def _beside(
-    points: list[Point],
-    text: str,
-    taken: list[tuple[float, float, float, float]],
-    measure: Measure,
-) -> list[Label]:
-    """Return a word beside the longest stretch of a cable, where nothing else stands."""
-    (x1, y1), (x2, y2) = max(
-        pairwise(points), key=lambda it: abs(it[0][0] - it[1][0]) + abs(it[0][1] - it[1][1])
-    )
-    flat = abs(y1 - y2) < abs(x1 - x2) / 4
-    for share in _ALONG:
-        x, y = x1 + (x2 - x1) * share, y1 + (y2 - y1) * share
-        label = (
-            Label(x, y - 6, text, "state") if flat else Label(x + 9, y + 4, text, "state", "start")
-        )
-        if not any(_meet(label.extent(measure), other) for other in taken):
-            return [replace(label, state="down")]
-    return []
-
-
-def _meet(a: tuple[float, float, float, float], b: tuple[float, float, float, float]) -> bool:
-    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
+def _joined(pieces: list[list[Point]]) -> list[Point]:
+    points: list[Point] = []
+    for piece in pieces:
+        points += [point for point in piece if point not in points[-1:]]
+    return points

@@ -14,11 +14,12 @@ _FEW = 4
 def fold(scene: Scene) -> Scene:
     """Return a scene in which equal leaves are one box with a count, if it is a large one.
 
-    Leaves are equal when they hang by one cable of the same kind and state on the same box.
+    Leaves are equal when they hang by one cable of the same kind and state on the same box, and
+    differ in nothing but their own names, their addresses and the ports at the other end.
     """
     if _count(scene.frame) <= MOST:
         return scene
-    owners = {plug.gid: block.gid for block in _all(scene.frame) for plug in block.plugs}
+    owners = {plug.gid: block.gid for block in scene.frame.all() for plug in block.plugs}
     wires: dict[str, list[Wire]] = defaultdict(list)
     for wire in scene.wires:
         for end in wire.ends:
@@ -30,12 +31,8 @@ def fold(scene: Scene) -> Scene:
     return replace(scene, frame=_without(frame, gone, names), wires=kept)
 
 
-def _all(block: Block) -> list[Block]:
-    return [block, *(each for child in block.inside for each in _all(child))]
-
-
 def _count(frame: Block) -> int:
-    return sum(block.kind in ("namespace", "host") for block in _all(frame))
+    return sum(block.kind in ("namespace", "host") for block in frame.all())
 
 
 def _folded(
@@ -71,10 +68,12 @@ def _looks(block: Block, wires: list[Wire], owners: dict[str, str]) -> object:
     """Return what two leaves must have in common to be folded; None for what is no leaf."""
     if block.kind != "namespace" or len(block.plugs) > 1 or len(wires) != len(block.plugs):
         return None
+    tags = tuple((plug.text, plug.state) for plug in block.tags())
+    lines = tuple((style, text if style == "note" else "") for text, style in block.lines)
     if not wires:
-        return "alone"
+        return tags, lines
     far = [owners[end] for end in wires[0].ends if owners[end] != block.gid]
-    return (wires[0].kind, wires[0].state, *far) if far else None
+    return (wires[0].kind, wires[0].state, *far, tags, lines) if far else None
 
 
 def _bundle(group: list[Block]) -> Block:

@@ -13,7 +13,7 @@ from netviz.picture.boxes import FRAME, Writer
 from netviz.picture.finish import Inside, finish
 from netviz.picture.layers import AFTER, BEFORE, Edge, Graph, deal
 from netviz.picture.routes import Placed, place
-from netviz.picture.rows import LEFT, RIGHT, Link, Node, Pair, Spacing
+from netviz.picture.rows import Link, Node, Pair, Spacing
 
 if TYPE_CHECKING:
     from netviz.picture.blocks import Block, Scene, Wire
@@ -86,9 +86,7 @@ class Frames:
                 pieces[side].append(piece)
                 here = hole
             ends.append(here)
-        label = (0.0, 0.0)
-        if wire.label:
-            label = self.way.turned((self.writer.width(wire.label, "tunnel") + 28, 26.0))
+        label = self.way.turned(self.writer.words_of(wire))
         link = Link(wire.gid, (ends[0], ends[1]), label, wire.kind != "tunnel")
         self.links[chains[0][split - 1]].append(link)
         self.pieces[wire.gid] = [*pieces[0], wire.gid, *reversed(pieces[1])]
@@ -135,8 +133,8 @@ class Frames:
         ]
         placed = place(nodes, links, self.way.spacing)
         made = Inside(self.way.turned(placed.size))
-        for child, node in zip(children, nodes, strict=False):
-            self._draw(made, child, node, placed, insides[child.gid])
+        for child in children:
+            self._draw(made, child, placed, insides[child.gid])
         for link in links:
             made.paths[link.id] = [self.way.turned(point) for point in placed.paths[link.id]]
             made.words[link.id] = self.way.turned(placed.labels[link.id])
@@ -175,10 +173,11 @@ class Frames:
             size, at = self.writer.words(block), (0.0, 0.0)
         shift = turned(at)[0]
         pinned = {name: (edge, at + shift) for name, (edge, at) in inside.exits.items()}
-        return Node(block.gid, turned(size), plugs, pinned, block.hub)
+        even = block.kind == "host"
+        return Node(block.gid, turned(size), plugs, pinned, block.hub, even)
 
-    def _furnish(self, block: Block, inside: Inside) -> tuple[Pair, Pair, Pair]:
-        """Return a host's size, and where in it stand what is inside, and its words.
+    def _furnish(self, block: Block, inside: Inside) -> tuple[Pair, Pair, bool]:
+        """Return a host's size, where in it stands what is inside, and if its words are below.
 
         Where wires come in from above they would run through the words: these stand below then,
         and beside where wires come from both.
@@ -186,32 +185,34 @@ class Frames:
         header, (width, height) = self.writer.header(block), inside.size
         edges = {edge for edge, _ in inside.exits.values()}
         if self.way.standing or BEFORE not in edges:
-            size = (max(header[0], width + 2 * FRAME), header[1] + height + FRAME)
-            return size, (FRAME, header[1]), (0.0, 0.0)
+            wide = max(header[0], width + 2 * FRAME)
+            return (wide, header[1] + height + FRAME), ((wide - width) / 2, header[1]), False
         if AFTER not in edges:
-            size = (max(header[0], width + 2 * FRAME), FRAME + height + header[1])
-            return size, (FRAME, FRAME), (0.0, FRAME + height)
+            wide = max(header[0], width + 2 * FRAME)
+            return (wide, FRAME + height + header[1]), ((wide - width) / 2, FRAME), True
         size = (header[0] + width + FRAME, max(header[1], height + 2 * FRAME))
-        return size, (header[0], FRAME), (0.0, 0.0)
+        return size, (header[0], (size[1] - height) / 2), False
 
-    def _draw(self, made: Inside, block: Block, node: Node, placed: Placed, inside: Inside) -> None:
+    def _draw(self, made: Inside, block: Block, placed: Placed, inside: Inside) -> None:
         """Turn a placed block into shapes: its box and words, what stands in it, its tags."""
         turned = self.way.turned
-        u, v, length, depth = placed.boxes[block.gid]
-        reach = {edge: placed.reach(node, edge) for edge in (BEFORE, AFTER, LEFT, RIGHT)}
-        start, origin = turned((u, v)), turned((u + reach[LEFT], v + reach[BEFORE]))
-        free = turned((length - reach[LEFT] - reach[RIGHT], depth - reach[BEFORE] - reach[AFTER]))
-        outer, inner = (*start, *turned((length, depth))), (*origin, *free)
+        outer, free = (
+            (*turned(area[:2]), *turned(area[2:]))
+            for area in (placed.boxes[block.gid], placed.free[block.gid])
+        )
+        ports = [
+            self.writer.port(plug, turned(placed.plugs[plug.gid]), block.gid)
+            for plug in block.plugs
+            if plug.text
+        ]
         if block.kind == "host":
-            _, at, words = self._furnish(block, inside)
-            corner = (inner[0] + words[0], inner[1] + words[1])
-            made.shapes.append(self.writer.frame(block, outer, corner))
-            made.add(inside, inner[0] + at[0], inner[1] + at[1])
-            inner = (outer[0], corner[1], *outer[2:])
+            size, at, below = self._furnish(block, inside)
+            top = free[1] + free[3] - self.writer.header(block)[1] if below else free[1]
+            made.shapes.append(self.writer.frame(block, outer, (free[0], top)))
+            x, y = (free[n] + (free[n + 2] - size[n]) / 2 + at[n] for n in (0, 1))
+            made.add(inside, x, y)
+            free = (outer[0], top, outer[2], free[3])
         else:
-            made.shapes.append(self.writer.box(block, outer, inner))
-        made.shapes += self.writer.loopback(block, inner)
-        for plug in block.plugs:
-            if plug.text:
-                x, y = turned(placed.plugs[plug.gid])
-                made.shapes.append(self.writer.port(plug, (x, y), block.gid))
+            made.shapes.append(self.writer.box(block, outer, free))
+        made.shapes += self.writer.loopback(block, free, ports)
+        made.shapes += ports

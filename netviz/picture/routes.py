@@ -13,7 +13,8 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 
 from netviz.picture.layers import AFTER, BEFORE
-from netviz.picture.rows import LEFT, RIGHT, Arrangement, Link, Node, Pair, Spacing, arrange
+from netviz.picture.measures import LEFT, RIGHT
+from netviz.picture.rows import Arrangement, Link, Node, Pair, Spacing, arrange
 from netviz.picture.settling import settle
 
 _TRACK = 16.0
@@ -23,20 +24,17 @@ _STRAIGHT = 1.0
 
 @dataclass(slots=True)
 class Placed:
-    """Where everything is: boxes as (u, v, length along u, along v), from 0, 0 on."""
+    """Where everything is: boxes as (u, v, length along u, along v), from 0, 0 on.
+
+    ``free`` is what a box's tags leave of it.
+    """
 
     size: Pair = (0.0, 0.0)
     boxes: dict[str, tuple[float, float, float, float]] = field(default_factory=dict)
+    free: dict[str, tuple[float, float, float, float]] = field(default_factory=dict)
     plugs: dict[str, Pair] = field(default_factory=dict)
-    edges: dict[str, str] = field(default_factory=dict)
     paths: dict[str, list[Pair]] = field(default_factory=dict)
     labels: dict[str, Pair] = field(default_factory=dict)
-
-    def reach(self, node: Node, edge: str) -> float:
-        """Return how far the tags on an edge of a box reach into it."""
-        axis = 0 if edge in (LEFT, RIGHT) else 1
-        tags = [size[axis] / 2 for plug, size in node.plugs.items() if self.edges[plug] == edge]
-        return max(tags, default=0.0)
 
 
 def place(nodes: list[Node], links: list[Link], spacing: Spacing) -> Placed:
@@ -52,44 +50,52 @@ class _Routing:
     def __init__(self, made: Arrangement) -> None:
         self.made = made
         self.row_of = made.dealt.row_of
-        count = len(made.dealt.rows)
-        self.tracks: dict[int, list[str]] = defaultdict(list)
+        self.outside = max(made.us[n] + made.span(n) / 2 for n in made.us)
+        self.tracks: dict[tuple[int, str], dict[str, float]] = defaultdict(dict)
         self.words: dict[int, list[Link]] = defaultdict(list)
+        detours = [link for link in made.links if not made.facing(link)]
+        # A short one runs nearer to the boxes than a long one, so that they do not cross.
+        for link in sorted(
+            detours, key=lambda each: abs(self._u(each.ends[0]) - self._u(each.ends[1]))
+        ):
+            self._lay(link)
         for link in made.links:
-            if not made.facing(link):
-                for end in link.ends:
-                    channel = self._channel(end)
-                    if link.id not in self.tracks[channel]:
-                        self.tracks[channel].append(link.id)
-            if link.label[1]:
-                self.words[self._words_in(link)].append(link)
+            rows = [self.row_of[made.owner[end]] for end in link.ends]
+            # What is written on a line has a height of its own; what is beside it needs none.
+            if link.label[1] and not link.strong and made.facing(link) and rows[0] != rows[1]:
+                self.words[max(rows)].append(link)
         self.tops: list[float] = []
         self.depths: list[float] = []
         self.channels: list[tuple[float, float]] = []
-        self._stack(count)
-        self.width = max(made.us[n] + made.spans.get(n, 0.0) / 2 for n in made.us)
-        self.around = 0
+        self._stack(len(made.dealt.rows))
 
     def placed(self) -> Placed:
-        made, found = self.made, Placed(edges=dict(self.made.edges))
+        made, found = self.made, Placed()
         for name in made.nodes:
             u, v = made.us[name] - made.spans[name] / 2, self._middle(name)
-            found.boxes[name] = (u, v - made.depths[name] / 2, made.spans[name], made.depths[name])
+            v, length, depth = v - made.depths[name] / 2, made.spans[name], made.depths[name]
+            found.boxes[name] = (u, v, length, depth)
+            found.free[name] = _within(found.boxes[name], made.insets(name))
         for plug in made.owner:
             found.plugs[plug] = self._at(plug)
         for link in made.links:
             path = self._path(link)
             found.paths[link.id] = _without_needless(path)
             found.labels[link.id] = self._label(link, found.paths[link.id])
-        found.size = (self.width + self.around * _TRACK, self.channels[-1][1])
+        found.size = (self.outside, self.channels[-1][1])
         return found
 
-    def _words_in(self, link: Link) -> int:
-        """Return the channel in which a link's words stand; beside a row, none."""
-        rows = [self.row_of[self.made.owner[end]] for end in link.ends]
-        if not self.made.facing(link):
-            return self._channel(link.ends[0])
-        return max(rows) if rows[0] != rows[1] else -1
+    def _lay(self, link: Link) -> None:
+        """Give a detour a track in the channel of each of its ends, with room for its words."""
+        lanes = dict.fromkeys((self._channel(end), self._edge(end)) for end in link.ends)
+        around = len({channel for channel, _ in lanes}) > 1
+        for lane in lanes:
+            wide = 0.0 if around else link.label[1] + _WORDS / 2
+            self.tracks[lane][link.id] = max(_TRACK, wide)
+
+    def _edge(self, plug: str) -> str:
+        """Return which side of a channel a plug leads into."""
+        return BEFORE if self.made.edges[plug] == BEFORE else AFTER
 
     def _channel(self, plug: str) -> int:
         """Return the channel that a plug leads into."""
@@ -109,7 +115,7 @@ class _Routing:
             above = made.dealt.rows[number - 1] if number else []
             below = made.dealt.rows[number] if number < count else []
             start = v + max((made.outward(n, AFTER) for n in above if n in made.nodes), default=0)
-            room = len(self.tracks[number]) * _TRACK
+            room = sum(sum(self.tracks[number, edge].values()) for edge in (BEFORE, AFTER))
             room += sum(link.label[1] + _WORDS for link in self.words[number])
             rims = any(made.nodes[n].rim for n in (*above, *below) if n in made.nodes)
             if number in joined and not rims:
@@ -128,6 +134,10 @@ class _Routing:
     def _middle(self, name: str) -> float:
         number = self.row_of[name]
         return self.tops[number] + self.depths[number] / 2
+
+    def _u(self, plug: str) -> float:
+        """Return about where along its row a plug is."""
+        return self.made.us[self.made.owner[plug]] + self.made.offsets[plug]
 
     def _at(self, plug: str) -> Pair:
         """Return the middle of a plug's tag, on the edge of its box."""
@@ -165,9 +175,10 @@ class _Routing:
         exits = [self._exit(plug, at) for plug, at in zip(link.ends, (start, end), strict=True)]
         points = [start, (exits[0], start[1]), (exits[0], tracks[0])]
         if tracks[0] != tracks[1]:
-            self.around += 1
-            outside = self.width + self.around * _TRACK
-            points += [(outside, tracks[0]), (outside, tracks[1])]
+            room = max(_TRACK, link.label[0] + _WORDS)
+            lane = self.outside + room / 2
+            self.outside += room
+            points += [(lane, tracks[0]), (lane, tracks[1])]
         return [*points, (exits[1], tracks[1]), (exits[1], end[1]), end]
 
     def _exit(self, plug: str, at: Pair) -> float:
@@ -179,24 +190,29 @@ class _Routing:
         return at[0] + (outward if edge == RIGHT else -outward)
 
     def _track(self, link: Link, plug: str) -> float:
-        channel = self._channel(plug)
-        start, end = self.channels[channel]
-        place = (self.tracks[channel].index(link.id) + 0.5) * _TRACK
-        return start + place if self.made.edges[plug] != BEFORE else end - place
+        start, end = self.channels[self._channel(plug)]
+        tracks = self.tracks[self._channel(plug), self._edge(plug)]
+        before = itertools.takewhile(lambda name: name != link.id, tracks)
+        place = sum(tracks[name] for name in before) + tracks[link.id] / 2
+        return start + place if self._edge(plug) == AFTER else end - place
 
     def _label(self, link: Link, path: list[Pair]) -> Pair:
         """Return the middle of a link's words: each in a channel at a height of its own."""
-        rows = [self.row_of[self.made.owner[end]] for end in link.ends]
-        if not link.label[1] or (self.made.facing(link) and rows[0] == rows[1]):
+        channels = [number for number, words in self.words.items() if link in words]
+        if not channels:
             return _halfway(path)
-        channel = self._words_in(link)
-        if not self.made.facing(link):
-            longest = max(itertools.pairwise(path), key=lambda it: abs(it[0][0] - it[1][0]))
-            return (longest[0][0] + longest[1][0]) / 2, longest[0][1]
-        start, end = self.channels[channel]
-        words = self.words[channel]
+        start, end = self.channels[channels[0]]
+        words = self.words[channels[0]]
         v = start + (end - start) * (words.index(link) + 1) / (len(words) + 1)
         return _at_height(path, v), v
+
+
+def _within(
+    box: tuple[float, float, float, float], insets: dict[str, float]
+) -> tuple[float, float, float, float]:
+    u, v, length, depth = box
+    length -= insets[LEFT] + insets[RIGHT]
+    return u + insets[LEFT], v + insets[BEFORE], length, depth - insets[BEFORE] - insets[AFTER]
 
 
 def _halfway(path: list[Pair]) -> Pair:

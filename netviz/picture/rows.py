@@ -15,11 +15,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from netviz.picture.layers import AFTER, BEFORE, Edge, Graph, Rows, deal
+from netviz.picture.measures import LEFT, RIGHT, measure
 
 Pair = tuple[float, float]
-LEFT, RIGHT = "left", "right"
-LANE = 12.0
-_LOOP = 12.0
+_SPARE = 12.0
+_PLATE = 26.0
 
 
 @dataclass(slots=True)
@@ -27,7 +27,8 @@ class Node:
     """A box that wants a place: its ``size`` inside, and the size of each tag on its edge.
 
     ``pinned`` are tags whose edge and place along it are given, counted from the left. ``hub``:
-    others gather around it. ``rim``: it has no size and stands before or after all rows.
+    others gather around it. ``even``: what is in it stays in the middle, whatever its sides carry.
+    ``rim``: it has no size and stands before or after all rows.
     """
 
     id: str
@@ -35,6 +36,7 @@ class Node:
     plugs: dict[str, Pair] = field(default_factory=dict)
     pinned: dict[str, tuple[str, float]] = field(default_factory=dict)
     hub: bool = False
+    even: bool = False
     rim: str | None = None
 
 
@@ -67,7 +69,7 @@ class Arrangement:
     """Boxes in rows, each with its size, the place of its middle, and of its plugs along an edge.
 
     ``edges`` tells on which of its box's four edges a plug sits; ``offsets`` how far it is from
-    the middle of that edge. ``us`` and ``vs`` are the middles of boxes and lanes.
+    the middle of that edge. ``us`` are the middles of boxes and lanes.
     """
 
     nodes: dict[str, Node]
@@ -80,6 +82,13 @@ class Arrangement:
     spans: dict[str, float] = field(default_factory=dict)
     depths: dict[str, float] = field(default_factory=dict)
     us: dict[str, float] = field(default_factory=dict)
+    lanes: dict[str, float] = field(default_factory=dict)
+
+    def span(self, name: str) -> float:
+        """Return how long a box is along its row, or how wide a lane."""
+        if name in self.nodes:
+            return self.spans[name]
+        return self.lanes.get(name, 0.0)
 
     def on(self, name: str, edge: str) -> list[str]:
         """Return the plugs on one edge of a box."""
@@ -90,6 +99,14 @@ class Arrangement:
         axis = 0 if edge in (LEFT, RIGHT) else 1
         sizes = self.nodes[name].plugs
         return max((sizes[plug][axis] / 2 for plug in self.on(name, edge)), default=0.0)
+
+    def insets(self, name: str) -> dict[str, float]:
+        """Return how far from each edge of a box begins what is free of tags."""
+        found = {edge: self.outward(name, edge) for edge in (BEFORE, AFTER, LEFT, RIGHT)}
+        if self.nodes[name].even:
+            widest = max(found[LEFT], found[RIGHT])
+            found |= dict.fromkeys((LEFT, RIGHT), max(0.0, widest - _SPARE))
+        return found
 
     def ways(self) -> Iterator[tuple[Link, list[tuple[str, str | None]]]]:
         """Yield each link that joins two rows with its stations: (box or lane, plug there)."""
@@ -139,6 +156,10 @@ def arrange(nodes: Sequence[Node], links: Sequence[Link], spacing: Spacing) -> A
     )
     dealt = deal(graph, spacing.sides, spacing.depth)
     made = Arrangement({node.id: node for node in nodes}, links, spacing, dealt, owner)
+    for link in links:
+        made.lanes.update(
+            dict.fromkeys(dealt.chains[link.id], 0.0 if link.strong else min(link.label[0], _PLATE))
+        )
     _choose_edges(made)
     ties: dict[str, int] = defaultdict(int)
     for edge in edges:
@@ -146,7 +167,7 @@ def arrange(nodes: Sequence[Node], links: Sequence[Link], spacing: Spacing) -> A
             ties[name] += 1
     # What hangs on a hub first: a hub is as long as what hangs on it.
     for name in sorted(made.nodes, key=lambda each: (made.nodes[each].hub, ties[each] > 1)):
-        _measure(made, name)
+        measure(made, name)
     return made
 
 
@@ -171,82 +192,3 @@ def _choose_edges(made: Arrangement) -> None:
         made.edges = {a: edges[0], b: edges[1]} | made.edges
     for plug in made.owner:
         made.edges.setdefault(plug, AFTER)
-
-
-def _measure(made: Arrangement, name: str) -> None:
-    """Give a box its size, and its plugs their places along the edges."""
-    node = made.nodes[name]
-    u, v = node.size
-    if node.rim:
-        made.spans[name], made.depths[name] = u, v
-        made.offsets.update(dict.fromkeys(node.plugs, 0.0))
-        return
-    reach = {edge: made.outward(name, edge) for edge in (BEFORE, AFTER, LEFT, RIGHT)}
-    span = u + reach[LEFT] + reach[RIGHT]
-    depth = v + reach[BEFORE] + reach[AFTER]
-    slots = {edge: _slots(made, name, edge) for edge in (BEFORE, AFTER)}
-    taken = {edge: sum(slots[edge].values()) for edge in slots}
-    pinned = {plug: at for plug, (_, at) in node.pinned.items()}
-    reserved = max(pinned.values(), default=0.0) + made.spacing.tag + reach[LEFT]
-    for edge in (BEFORE, AFTER):
-        fixed = any(made.edges[plug] == edge for plug in pinned)
-        span = max(span, taken[edge] + (reserved if fixed else 0.0))
-    pitches = {
-        edge: {plug: node.plugs[plug][1] + made.spacing.tag for plug in made.on(name, edge)}
-        for edge in (LEFT, RIGHT)
-    }
-    depth = max(depth, *(sum(each.values()) + made.spacing.tag for each in pitches.values()))
-    made.spans[name], made.depths[name] = span, depth
-    for edge, sizes in slots.items():
-        fixed = any(made.edges[plug] == edge for plug in pinned)
-        _line_up(made, sizes, (reserved - taken[edge]) / 2 if fixed else 0.0)
-    for sizes in pitches.values():
-        _line_up(made, sizes, 0.0)
-    for plug, at in pinned.items():
-        made.offsets[plug] = at + reach[LEFT] - span / 2
-
-
-def _line_up(made: Arrangement, sizes: dict[str, float], middle: float) -> None:
-    at = middle - sum(sizes.values()) / 2
-    for plug, size in sizes.items():
-        made.offsets[plug] = at + size / 2
-        at += size
-
-
-def _slots(made: Arrangement, name: str, edge: str) -> dict[str, float]:
-    """Return how much of an edge each plug needs, in order.
-
-    That is at least its tag; and as much as what hangs on it, so that its wire can be straight.
-    """
-    node = made.nodes[name]
-    plugs = [plug for plug in made.on(name, edge) if plug not in node.pinned]
-    far = made.neighbours(name)
-    need: dict[str, float] = {}
-    for plug in plugs:
-        hanging = sum(
-            made.spans[near] + made.spacing.box
-            for near, _ in far[plug]
-            if near in made.spans and not made.nodes[near].hub and _only(made, near, name)
-        )
-        lane = 2 * LANE if any(near not in made.nodes for near, _ in far[plug]) else 0.0
-        need[plug] = max(node.plugs[plug][0] + made.spacing.tag, hanging, lane)
-    for link in filter(made.loops, made.links):
-        for plug in need.keys() & set(link.ends):
-            need[plug] += _LOOP
-    at = made.dealt.at
-    order = {
-        plug: sum(at[near] for near, _ in far[plug]) / len(far[plug]) if far[plug] else 0.0
-        for plug in need
-    }
-    return {plug: need[plug] for plug in sorted(need, key=order.__getitem__)}
-
-
-def _only(made: Arrangement, name: str, hub: str) -> bool:
-    """Tell whether all of a box's links lead to one other box."""
-    ends = {
-        made.owner[far]
-        for link in made.links
-        for here, far in (link.ends, link.ends[::-1])
-        if made.owner[here] == name and link.strong
-    }
-    return ends <= {hub, name}

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from itertools import accumulate, pairwise
+from typing import TYPE_CHECKING
 
 from netviz.picture.layers import AFTER, BEFORE
-from netviz.picture.rows import LANE, LEFT, RIGHT, Arrangement
+from netviz.picture.measures import CORNER, LANE, LEFT, RIGHT
+
+if TYPE_CHECKING:
+    from netviz.picture.rows import Arrangement
 
 _PULLS = 8
 _STAYS = 1e6
@@ -38,7 +42,7 @@ def settle(made: Arrangement) -> None:
             ]
             made.us.update(zip(row, spread(wanted, apart[number]), strict=True))
     _straighten(made, pulls, apart)
-    left = min(made.us[name] - made.spans.get(name, 0.0) / 2 for name in made.us)
+    left = min(made.us[name] - made.span(name) / 2 for name in made.us)
     made.us = {name: at - left for name, at in made.us.items()}
 
 
@@ -78,7 +82,7 @@ def _slide(made: Arrangement, name: str, edge: str) -> None:
     tags = [node.plugs[plug][0] for plug in plugs]
     gaps = [(a + b) / 2 + made.spacing.tag for a, b in pairwise(tags)]
     places = spread(wanted, gaps)
-    edge_at = made.spans[name] / 2 - made.spacing.tag
+    edge_at = made.spans[name] / 2 - CORNER
     # Within the edge: first none too far to one side, then none too far to the other.
     for i in range(len(plugs)):
         least = -edge_at + tags[0] / 2 if i == 0 else places[i - 1] + gaps[i - 1]
@@ -107,7 +111,7 @@ def _distances(made: Arrangement, row: list[str]) -> list[float]:
         lane = a not in made.nodes or b not in made.nodes
         gap = max(LANE if lane else made.spacing.box, beside[frozenset((a, b))])
         gap += 0.0 if lane else _sideways(made, a, b)
-        found.append(gap + (made.spans.get(a, 0.0) + made.spans.get(b, 0.0)) / 2)
+        found.append(gap + (made.span(a) + made.span(b)) / 2)
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
@@ -11,6 +12,12 @@ if TYPE_CHECKING:
     from netviz.picture.shapes import Plan
 
 _SVG = "http://www.w3.org/2000/svg"
+_FONT = re.compile("font-family: ('[^']*')")
+_KIN = {
+    "'DejaVu Sans'": "Verdana, sans-serif",
+    "'DejaVu Sans Mono'": "Menlo, Consolas, monospace",
+}
+"""Families as wide as those that were measured, for machines that lack them."""
 _XLINK = "http://www.w3.org/1999/xlink"
 
 
@@ -22,9 +29,11 @@ def annotated(drawn: bytes, plan: Plan, alt: str) -> bytes:
     ElementTree.register_namespace("", _SVG)
     ElementTree.register_namespace("xlink", _XLINK)
     root = ElementTree.fromstring(drawn)
-    metadata = root.find(f"{{{_SVG}}}metadata")
-    if metadata is not None:
-        root.remove(metadata)
+    # Matplotlib's own description; and a style for all of the page that the picture may stand in.
+    for name in ("metadata", "defs"):
+        for element in root.findall(f"{{{_SVG}}}{name}"):
+            root.remove(element)
+    root.set("style", "stroke-linejoin: round; stroke-linecap: butt")
     root.set("width", f"{plan.width:g}")
     root.set("height", f"{plan.height:g}")
     root.set("role", "img")
@@ -34,9 +43,15 @@ def annotated(drawn: bytes, plan: Plan, alt: str) -> bytes:
         title = titles.get(group.get("id", ""))
         if title:
             _first(group, title)
+    for element in root.iter(f"{{{_SVG}}}text"):
+        element.set("style", _FONT.sub(_with_kin, element.get("style", "")))
     _first(root, alt)
     text: bytes = ElementTree.tostring(root, encoding="utf-8")
     return text + b"\n"
+
+
+def _with_kin(family: re.Match[str]) -> str:
+    return f"font-family: {family[1]}, {_KIN[family[1]]}"
 
 
 def _first(element: ElementTree.Element, text: str) -> None:

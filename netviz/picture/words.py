@@ -80,8 +80,8 @@ def hover(namespace: Namespace, interface: Interface) -> str:
     return " · ".join(fact for fact in facts if fact)
 
 
-def tunnel(interface: Interface) -> str:
-    """Return what a tunnel says of itself: ``VXLAN VNI 1 · UDP 4789``."""
+def tunnel(interface: Interface, state: str = "up") -> str:
+    """Return what a tunnel says of itself: ``VXLAN VNI 1 · UDP 4789``, and that it is down."""
     kind = {"ipip": "IPIP", "sit": "SIT", "vxlan": "VXLAN", "geneve": "Geneve"}
     words = kind.get(interface.kind, printable(interface.kind).upper())
     number = interface.parameters.get("id")
@@ -90,7 +90,7 @@ def tunnel(interface: Interface) -> str:
         words += f" VNI {short(str(number))}"
     if port is not None:
         words += f" · UDP {short(str(port))}"
-    return words
+    return words if state == "up" else f"{words} · {state}"
 
 
 def subtitle(interface: Interface) -> str:

@@ -1,31 +1,19 @@
-"""Turn a namespace's routes, rules, neighbours and forwarding entries into nouns.
+"""Turn a namespace's routes and routing rules into nouns.
 
-Numbers and names are those of linux/rtnetlink.h, linux/fib_rules.h and linux/neighbour.h; words
-are those of ``ip -j`` and ``bridge -j``, tables are numbers as with ``-N``. Messages
-know interfaces by index: each function takes ``names``, the namespace's index → name.
+Numbers and names are those of linux/rtnetlink.h and linux/fib_rules.h; words are those of
+``ip -j``, tables are numbers as with ``-N``. Messages know interfaces by index: ``names`` is the
+namespace's index → name.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Mapping
 from functools import lru_cache
-from operator import attrgetter
 
-from netviz.model import FdbEntry, Neighbour, Route, Rule
-from netviz.net.links import FAMILIES, SCOPES, text
-from netviz.net.netlink import (
-    AF_BRIDGE,
-    RTM_GETNEIGH,
-    RTM_GETROUTE,
-    RTM_GETRULE,
-    Attributes,
-    Socket,
-    attributes,
-)
-from netviz.net.parameters import ip_address, mac_address
-
-Names = Mapping[int, str]
+from netviz.model import Route, Rule
+from netviz.net.links import FAMILIES, SCOPES, Names, name_of, text, words
+from netviz.net.netlink import RTM_GETROUTE, RTM_GETRULE, Attributes, Socket, attributes
+from netviz.net.parameters import ip_address
 
 _RTA_DST = 1
 _RTA_OIF = 4
@@ -104,46 +92,11 @@ _RULE_ACTIONS = {
     8: "prohibit",
 }
 
-_NDA_DST = 1
-_NDA_LLADDR = 2
-_NDA_VLAN = 5
-_NDA_PORT = 6
-_NDA_VNI = 7
-_NDA_MASTER = 9
-_NUD_NOARP = 0x40
-_NUD_PERMANENT = 0x80
-_NEIGHBOUR_STATES = {
-    0x1: "INCOMPLETE",
-    0x2: "REACHABLE",
-    0x4: "STALE",
-    0x8: "DELAY",
-    0x10: "PROBE",
-    0x20: "FAILED",
-    _NUD_NOARP: "NOARP",
-    _NUD_PERMANENT: "PERMANENT",
-}
-_NTF_LEARNED_ELSEWHERE = 0x10
-_NEIGHBOUR_FLAGS = {
-    0x80: "router",
-    0x8: "proxy",
-    _NTF_LEARNED_ELSEWHERE: "extern_learn",
-    0x20: "offload",
-}
-_FDB_STATES = {_NUD_PERMANENT: "permanent", _NUD_NOARP: "static", 0x4: "stale"}
-_FDB_FLAGS = {
-    0x2: "self",
-    0x80: "router",
-    _NTF_LEARNED_ELSEWHERE: "extern_learn",
-    0x20: "offload",
-    0x4: "master",
-    0x40: "sticky",
-}
-
 _route_header = struct.Struct("8BI")
 _nexthop_header = struct.Struct("HBBi")
-_neighbour_header = struct.Struct("BxxxiHBB")
 _unsigned = struct.Struct("I").unpack
 _signed = struct.Struct("i").unpack
+_route_flags = words(_ROUTE_FLAGS)
 
 
 def routes(socket: Socket, names: Names) -> tuple[Route, ...]:
@@ -202,69 +155,11 @@ def _rule(message: bytes) -> Rule:
     )
 
 
-def neighbours(socket: Socket, names: Names) -> tuple[Neighbour, ...]:
-    """Return the ARP and ND tables. Equivalent to: ``ip -j neighbour``, both families.
-
-    Like it, leaves out what needs no resolution (state NOARP): multicast and loopback.
-    """
-    found = []
-    for message in socket.dump(RTM_GETNEIGH, bytes(_neighbour_header.size)):
-        family, index, state, flags, _ = _neighbour_header.unpack_from(message)
-        resolved = state & ~_NUD_NOARP or flags & _NTF_LEARNED_ELSEWHERE
-        if family not in FAMILIES or not resolved:
-            continue
-        told = attributes(message, _neighbour_header.size)
-        found.append(
-            Neighbour(
-                ip_address(told[_NDA_DST]),
-                name_of(names, index),
-                FAMILIES[family],
-                mac_address(told[_NDA_LLADDR]) if _NDA_LLADDR in told else None,
-                _neighbour_states(state),
-                _neighbour_flags(flags),
-            )
-        )
-    # The kernel's order is that of a hash table.
-    return tuple(sorted(found, key=attrgetter("dev", "family", "to")))
-
-
-def forwarding(socket: Socket, names: Names) -> tuple[FdbEntry, ...]:
-    """Return the forwarding databases. Equivalent to: ``bridge -d -j fdb``."""
-    found = []
-    request = _neighbour_header.pack(AF_BRIDGE, 0, 0, 0, 0)
-    for message in socket.dump(RTM_GETNEIGH, request):
-        family, index, state, flags, _ = _neighbour_header.unpack_from(message)
-        told = attributes(message, _neighbour_header.size)
-        if family != AF_BRIDGE or _NDA_LLADDR not in told:
-            continue
-        far, port = told.get(_NDA_DST), told.get(_NDA_PORT)
-        master = told.get(_NDA_MASTER)
-        found.append(
-            FdbEntry(
-                mac_address(told[_NDA_LLADDR]),
-                name_of(names, index),
-                name_of(names, _signed(master)[0]) if master else None,
-                int.from_bytes(told[_NDA_VLAN], "little") if _NDA_VLAN in told else None,
-                ip_address(far) if far else None,
-                int.from_bytes(port, "big") if port else None,
-                _unsigned(told[_NDA_VNI])[0] if _NDA_VNI in told else None,
-                (*_fdb_states(state), "")[0],
-                _fdb_flags(flags),
-            )
-        )
-    return tuple(sorted(found, key=lambda e: (e.dev, e.mac, e.vlan or 0, e.dst or "")))
-
-
 def _prefix(address: bytes | None, length: int, everything: str) -> str:
     if address is None:
         return f"0/{length}" if length else everything
     whole = length == 8 * len(address)
     return ip_address(address) if whole else f"{ip_address(address)}/{length}"
-
-
-def name_of(names: Names, index: int) -> str:
-    """Return an interface's name; of one that came after the list was read, what `ip` writes."""
-    return names.get(index) or f"if{index}"
 
 
 def _gateway(told: Attributes) -> str | None:
@@ -289,20 +184,3 @@ def _nexthops(data: bytes, names: Names) -> list[dict[str, object]]:
         )
         data = data[length + 3 & ~3 :]
     return hops
-
-
-def _words(names: Mapping[int, str]) -> Callable[[int], tuple[str, ...]]:
-    """Return what tells the bits of a number by name; few numbers come, and each often."""
-
-    @lru_cache
-    def words(number: int) -> tuple[str, ...]:
-        return tuple(name for bit, name in names.items() if number & bit)
-
-    return words
-
-
-_route_flags = _words(_ROUTE_FLAGS)
-_neighbour_states = _words(_NEIGHBOUR_STATES)
-_neighbour_flags = _words(_NEIGHBOUR_FLAGS)
-_fdb_states = _words(_FDB_STATES)
-_fdb_flags = _words(_FDB_FLAGS)

@@ -1,0 +1,112 @@
+"""Turn a namespace's neighbours and forwarding entries into nouns.
+
+Both come as the same kind of message: an address on an interface, and what is known of it. Numbers
+and names are those of linux/neighbour.h; words are those of ``ip -j`` and ``bridge -j``. Messages
+know interfaces by index: ``names`` is the namespace's index → name.
+"""
+
+from __future__ import annotations
+
+import struct
+from operator import attrgetter
+
+from netviz.model import FdbEntry, Neighbour
+from netviz.net.links import FAMILIES, Names, name_of, words
+from netviz.net.netlink import AF_BRIDGE, RTM_GETNEIGH, Socket, attributes
+from netviz.net.parameters import ip_address, mac_address
+
+_NDA_DST = 1
+_NDA_LLADDR = 2
+_NDA_VLAN = 5
+_NDA_PORT = 6
+_NDA_VNI = 7
+_NDA_MASTER = 9
+_NUD_NOARP = 0x40
+_NUD_PERMANENT = 0x80
+_NEIGHBOUR_STATES = {
+    0x1: "INCOMPLETE",
+    0x2: "REACHABLE",
+    0x4: "STALE",
+    0x8: "DELAY",
+    0x10: "PROBE",
+    0x20: "FAILED",
+    _NUD_NOARP: "NOARP",
+    _NUD_PERMANENT: "PERMANENT",
+}
+_NTF_LEARNED_ELSEWHERE = 0x10
+_NEIGHBOUR_FLAGS = {
+    0x80: "router",
+    0x8: "proxy",
+    _NTF_LEARNED_ELSEWHERE: "extern_learn",
+    0x20: "offload",
+}
+_FDB_STATES = {_NUD_PERMANENT: "permanent", _NUD_NOARP: "static", 0x4: "stale"}
+_FDB_FLAGS = {
+    0x2: "self",
+    0x80: "router",
+    _NTF_LEARNED_ELSEWHERE: "extern_learn",
+    0x20: "offload",
+    0x4: "master",
+    0x40: "sticky",
+}
+
+_neighbour_header = struct.Struct("BxxxiHBB")
+_unsigned = struct.Struct("I").unpack
+_signed = struct.Struct("i").unpack
+_neighbour_states = words(_NEIGHBOUR_STATES)
+_neighbour_flags = words(_NEIGHBOUR_FLAGS)
+_fdb_states = words(_FDB_STATES)
+_fdb_flags = words(_FDB_FLAGS)
+
+
+def neighbours(socket: Socket, names: Names) -> tuple[Neighbour, ...]:
+    """Return the ARP and ND tables. Equivalent to: ``ip -j neighbour``, both families.
+
+    Like it, leaves out what needs no resolution (state NOARP): multicast and loopback.
+    """
+    found = []
+    for message in socket.dump(RTM_GETNEIGH, bytes(_neighbour_header.size)):
+        family, index, state, flags, _ = _neighbour_header.unpack_from(message)
+        resolved = state & ~_NUD_NOARP or flags & _NTF_LEARNED_ELSEWHERE
+        if family not in FAMILIES or not resolved:
+            continue
+        told = attributes(message, _neighbour_header.size)
+        found.append(
+            Neighbour(
+                ip_address(told[_NDA_DST]),
+                name_of(names, index),
+                FAMILIES[family],
+                mac_address(told[_NDA_LLADDR]) if _NDA_LLADDR in told else None,
+                _neighbour_states(state),
+                _neighbour_flags(flags),
+            )
+        )
+    # The kernel's order is that of a hash table.
+    return tuple(sorted(found, key=attrgetter("dev", "family", "to")))
+
+
+def forwarding(socket: Socket, names: Names) -> tuple[FdbEntry, ...]:
+    """Return the forwarding databases. Equivalent to: ``bridge -d -j fdb``."""
+    found = []
+    request = _neighbour_header.pack(AF_BRIDGE, 0, 0, 0, 0)
+    for message in socket.dump(RTM_GETNEIGH, request):
+        family, index, state, flags, _ = _neighbour_header.unpack_from(message)
+        told = attributes(message, _neighbour_header.size)
+        if family != AF_BRIDGE or _NDA_LLADDR not in told:
+            continue
+        far, port = told.get(_NDA_DST), told.get(_NDA_PORT)
+        master = told.get(_NDA_MASTER)
+        found.append(
+            FdbEntry(
+                mac_address(told[_NDA_LLADDR]),
+                name_of(names, index),
+                name_of(names, _signed(master)[0]) if master else None,
+                int.from_bytes(told[_NDA_VLAN], "little") if _NDA_VLAN in told else None,
+                ip_address(far) if far else None,
+                int.from_bytes(port, "big") if port else None,
+                _unsigned(told[_NDA_VNI])[0] if _NDA_VNI in told else None,
+                (*_fdb_states(state), "")[0],
+                _fdb_flags(flags),
+            )
+        )
+    return tuple(sorted(found, key=lambda e: (e.dev, e.mac, e.vlan or 0, e.dst or "")))

@@ -1,0 +1,64 @@
+"""A browser for the tests, which speaks to the test's own loopback and to nobody else."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from servers import served
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+
+# What a browser of its own accord asks the network for is turned off.
+OPTIONS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+
+@dataclass
+class Visit:
+    """A page, the addresses it asked for, and what went wrong on it."""
+
+    page: Page
+    asked: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+
+
+@contextmanager
+def browsing() -> Iterator[Visit]:
+    """Open a page in a new browser, and listen to what it does."""
+    # Here, because the tests of this folder are also collected where they are left out.
+    from playwright.sync_api import sync_playwright
+
+    program = shutil.which("chromium") or shutil.which("chromium-browser")
+    if program is None:
+        pytest.skip("this machine has no chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=list(OPTIONS))
+        visit = Visit(browser.new_page(viewport={"width": 1280, "height": 860}))
+        visit.page.on("request", lambda request: visit.asked.append(request.url))
+        visit.page.on("pageerror", lambda error: visit.errors.append(str(error)))
+        yield visit
+        browser.close()
+
+
+@pytest.fixture
+def lesson(tmp_path: Path) -> Iterator[Visit]:
+    """Open the first lesson in JupyterLab, as ``netviz lab`` does, and wait for its kernel."""
+    with served(home=tmp_path) as server, browsing() as visit:
+        visit.page.goto(server.url)
+        visit.page.get_by_role("button", name="netviz lab | Idle").wait_for()
+        yield visit

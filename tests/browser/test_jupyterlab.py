@@ -1,0 +1,62 @@
+"""The first lesson in a real browser: what a learner sees and does."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import pytest
+
+if TYPE_CHECKING:
+    from conftest import Visit
+    from playwright.sync_api import Locator
+
+pytestmark = pytest.mark.browser
+
+
+def run_cell(cell: Locator) -> str:
+    """Run a cell as a learner does, and return what it shows when it has ended."""
+    cell.locator(".cm-content").click()
+    cell.page.keyboard.press("Control+Enter")
+    cell.locator(".jp-InputPrompt", has_text=re.compile("[0-9]")).wait_for()
+    return cell.locator(".jp-OutputArea").inner_text()
+
+
+def test_lesson_is_open_beside_the_list_of_lessons(lesson: Visit) -> None:
+    title = lesson.page.get_by_role("heading", name="What is this lab, and is it safe?")
+    title.wait_for()
+    names = lesson.page.locator(".jp-DirListing-itemText").all_inner_texts()
+    assert [name for name in names if name.endswith(".ipynb")][:2] == [
+        "00-start-here.ipynb",
+        "01-namespaces.ipynb",
+    ]
+    assert lesson.page.locator(".jp-Toolbar-kernelName").inner_text() == "netviz lab"
+
+
+def test_nothing_pops_up_and_nothing_fails(lesson: Visit) -> None:
+    lesson.page.wait_for_load_state("networkidle")
+    assert lesson.page.locator(".jp-Dialog, .Toastify__toast").all_inner_texts() == []
+    assert lesson.errors == []
+
+
+def test_page_asks_nobody_but_its_own_server(lesson: Visit) -> None:
+    lesson.page.wait_for_load_state("networkidle")
+    web = [urlsplit(url) for url in lesson.asked if not url.startswith(("data:", "blob:"))]
+    assert {place.hostname for place in web} == {"127.0.0.1"}
+
+
+def test_cell_of_the_lesson_shows_the_lab(lesson: Visit) -> None:
+    shown = run_cell(lesson.page.locator(".jp-CodeCell", has_text="ip -brief link").first)
+    assert [line.split()[0] for line in shown.splitlines()] == ["root", "lab", "lo"]
+
+
+def test_learner_s_own_cells_build_a_namespace(lesson: Visit) -> None:
+    shown = ""
+    for code in ("!ip netns add net1", "!ip netns list"):
+        lesson.page.locator(".jp-Notebook-footer").click()  # It adds a cell at the end.
+        cell = lesson.page.locator(".jp-CodeCell").last
+        cell.locator(".cm-content").click()
+        lesson.page.keyboard.insert_text(code)
+        shown = run_cell(cell)
+    assert shown == "net1\n"

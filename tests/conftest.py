@@ -1,0 +1,45 @@
+"""Who starts labs: whoever runs the tests, and where that is root, an ordinary user as well."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+from labs import NETVIZ, NOBODY, Someone
+
+from netviz.lab.identity import alone
+
+# A folder of examples would belong to whoever ran the tests first, and refuse the other.
+settings.register_profile("netviz", database=None)
+settings.load_profile("netviz")
+
+
+def _identities() -> dict[str, int | None]:
+    if os.geteuid() != 0 or alone():
+        return {"ordinary user": None}
+    return {"root": None, "ordinary user": NOBODY}
+
+
+@pytest.fixture(params=_identities().items(), ids=_identities().keys())
+def someone(request: pytest.FixtureRequest) -> Iterator[Someone]:
+    """Give the test one who may start labs, with a home that is empty."""
+    name, uid = request.param
+    with tempfile.TemporaryDirectory(prefix="netviz-home-") as home:
+        person = Someone(uid, Path(home))
+        if uid is not None:
+            os.chown(home, uid, uid)
+            if not _may_run_netviz(person):
+                pytest.skip(f"an {name} may not enter the folder where netviz is installed")
+        yield person
+
+
+def _may_run_netviz(person: Someone) -> bool:
+    try:
+        return person.call(NETVIZ, "--version").returncode == 0
+    except (PermissionError, subprocess.SubprocessError):
+        return False

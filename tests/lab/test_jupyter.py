@@ -1,0 +1,139 @@
+"""``netviz lab``: JupyterLab on the learner's copy of a lesson."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import urllib.error
+from pathlib import Path
+from urllib.request import urlopen
+
+import pytest
+from jupyter_client.session import Session
+from kernels import DEADLINE, all_end, processes_of
+from servers import Server, command, served
+from tornado.websocket import websocket_connect
+
+
+async def run_cell(server: Server, kernel: str, code: str) -> str:
+    """Run a cell through the WebSocket, as a browser does, and return what it printed."""
+    address = server.root.replace("http", "ws", 1)
+    socket = await websocket_connect(
+        f"{address}/api/kernels/{kernel}/channels?token={server.token}"
+    )
+    session, text = Session(), ""
+    content = {"code": code, "silent": False, "store_history": True, "allow_stdin": False}
+    message = session.msg("execute_request", content) | {"channel": "shell", "buffers": []}
+    await socket.write_message(json.dumps(message, default=str))
+    while True:
+        heard = json.loads(await socket.read_message())
+        if heard["parent_header"].get("msg_id") != message["msg_id"]:
+            continue
+        if heard["msg_type"] == "stream":
+            text += heard["content"]["text"]
+        if heard["content"].get("execution_state") == "idle":
+            socket.close()
+            while await socket.read_message() is not None:
+                pass
+            return text
+
+
+def in_new_kernel(server: Server, code: str) -> str:
+    """Open the first lesson as a browser does, and run a cell in it."""
+    kernel = {"name": "netviz"}
+    session = {"path": "00-start-here.ipynb", "type": "notebook", "name": "", "kernel": kernel}
+    opened = server.ask("/api/sessions", session)["kernel"]["id"]
+    return asyncio.run(asyncio.wait_for(run_cell(server, opened, code), DEADLINE))
+
+
+def refusal(url: str) -> int:
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urlopen(url, timeout=DEADLINE)
+    with refused.value as answer:
+        return answer.code
+
+
+def test_first_lesson_opens_on_the_loopback_with_a_token(tmp_path: Path) -> None:
+    with served(home=tmp_path) as server:
+        assert server.root == "http://127.0.0.1:8888"
+        assert "/tree/00-start-here.ipynb?token=" in server.url
+        assert "jupyter-config-data" in server.page()
+        assert refusal(f"{server.root}/api/kernels") == 403
+
+
+def test_notebook_runs_in_the_lab_and_in_the_learner_s_folder(tmp_path: Path) -> None:
+    with served("--folder", str(tmp_path / "mine"), home=tmp_path) as server:
+        seen = in_new_kernel(server, "!id -un; hostname; pwd; ls 00*; ip -o link | wc -l")
+    assert seen.splitlines() == ["root", "lab", str(tmp_path / "mine"), "00-start-here.ipynb", "1"]
+
+
+def test_no_other_kernel_and_no_terminal_is_offered(tmp_path: Path) -> None:
+    with served(home=tmp_path) as server:
+        offered = server.ask("/api/kernelspecs")
+        assert (offered["default"], list(offered["kernelspecs"])) == ("netviz", ["netviz"])
+        assert refusal(f"{server.root}/api/terminals?token={server.token}") == 404
+
+
+def test_page_asks_for_no_news_and_no_extensions(tmp_path: Path) -> None:
+    with served(home=tmp_path) as server:
+        page = server.page()
+        settings = server.ask("/lab/api/settings/@jupyterlab/apputils-extension:notification")
+    assert '"@jupyterlab/extensionmanager-extension"' in page
+    defaults = settings["schema"]["properties"]
+    assert defaults["fetchNews"]["default"] == "false"
+    assert defaults["checkForUpdates"]["default"] is False
+
+
+def test_second_one_runs_beside_the_first(tmp_path: Path) -> None:
+    with served(home=tmp_path) as first, served("4", home=tmp_path) as second:
+        assert first.root != second.root
+        assert "/tree/04-bridge.ipynb?" in second.url
+        assert first.ask("/api/status")["kernels"] == second.ask("/api/status")["kernels"] == 0
+
+
+def test_port_is_the_one_asked_for(tmp_path: Path) -> None:
+    with served("--port", "9123", home=tmp_path) as server:
+        assert server.root == "http://127.0.0.1:9123"
+
+
+def test_interrupt_ends_it_and_its_kernels(tmp_path: Path) -> None:
+    with served(home=tmp_path) as server:
+        in_new_kernel(server, "!sleep 1000 &")
+        with all_end(processes_of(server.process.pid)):
+            server.process.send_signal(signal.SIGINT)
+        assert server.process.wait() == 0
+
+
+def test_killed_server_leaves_no_kernel(tmp_path: Path) -> None:
+    with served(home=tmp_path) as server:
+        in_new_kernel(server, "!sleep 1000 &")
+        with all_end(processes_of(server.process.pid)):
+            server.process.kill()
+
+
+def test_learner_s_file_is_not_taken_for_a_module(tmp_path: Path) -> None:
+    (tmp_path / "netviz-lessons").mkdir()
+    (tmp_path / "netviz-lessons/json.py").write_text("raise SystemExit('taken')")
+    with served(home=tmp_path) as server:
+        assert in_new_kernel(server, "!hostname") == "lab\n"
+
+
+def test_unknown_lesson_is_one_line_and_status_2(tmp_path: Path) -> None:
+    ended = command("99", home=tmp_path)
+    assert ended.returncode == 2
+    assert ended.stderr.startswith(
+        "netviz: cannot find lesson '99'; the lessons are: 00-start-here"
+    )
+    assert ended.stderr.count("\n") == 1
+
+
+def test_fresh_keeps_the_learner_s_own_lesson_beside(tmp_path: Path) -> None:
+    copy = tmp_path / "netviz-lessons/02-veth.ipynb"
+    copy.parent.mkdir()
+    copy.write_text("mine")
+    with served("veth", home=tmp_path):
+        assert copy.read_text() == "mine"
+    with served("veth", "--fresh", home=tmp_path):
+        assert copy.read_text().startswith("{")
+    assert copy.with_name("02-veth.mine-1.ipynb").read_text() == "mine"
