@@ -12,7 +12,7 @@ import pytest
 from hypothesis import settings
 from labs import NETVIZ, NOBODY, Someone
 
-from netviz.lab.identity import alone
+from netviz.lab.identity import is_root_of_machine
 
 # A folder of examples would belong to whoever ran the tests first, and refuse the other.
 settings.register_profile("netviz", database=None)
@@ -20,7 +20,7 @@ settings.load_profile("netviz")
 
 
 def _identities() -> dict[str, int | None]:
-    if os.geteuid() != 0 or alone():
+    if not is_root_of_machine():
         return {"ordinary user": None}
     return {"root": None, "ordinary user": NOBODY}
 

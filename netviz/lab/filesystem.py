@@ -17,7 +17,7 @@ import errno
 import os
 import re
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from netviz.lab.syscalls import (
@@ -30,6 +30,7 @@ from netviz.lab.syscalls import (
     MS_REC,
     MS_SLAVE,
     mount,
+    move_mount,
     set_read_only,
 )
 
@@ -42,25 +43,32 @@ OUTER = PRIVATE / "outer"
 
 _SYSTEM = ("/bin", "/boot", "/dev", "/etc", "/lib", "/proc", "/run", "/sbin", "/sys", "/usr")
 _DEVICES = ("null", "zero", "full", "random", "urandom", "tty", "net/tun", "fuse")
-_COPIED = ("hosts", "resolv.conf")
+_COPIED = ("group", "hosts", "passwd", "resolv.conf")
+# tcpdump leaves root behind for an account that only installing it would have made.
+_ACCOUNT = {
+    "group": b"tcpdump:x:65534:\n",
+    "passwd": b"tcpdump:x:65534:65534::/nonexistent:/usr/sbin/nologin\n",
+}
 # Nobody inside can come by these either: hidden under another mount, in a folder that the user may
 # not enter, or on a server or in a process that is gone.
 _OUT_OF_REACH = (errno.EINVAL, errno.ENOENT, errno.EACCES, errno.ENOTCONN, errno.ESTALE)
-_ANYBODY_WRITES = 0o222
 _SAFE = MS_NOSUID | MS_NODEV | MS_NOEXEC
 
 
-def build(*, writable: Iterable[Path], tools: Path | None, next_pid: int, guarded: bool) -> None:
+def build(own: list[Path], trees: Mapping[Path, int], *, tools: Path | None, next_pid: int) -> None:
     """Give the calling process, first of its pid namespace, the lab's view of the files.
 
-    ``writable`` are the folders that stay the user's own; ``tools`` is a tree whose ``usr`` is
-    laid over /usr; ``next_pid`` is the number that the next process gets; ``guarded`` keeps the
-    machine's own root from the machine's settings.
+    ``own`` are the folders that stay the user's own, and ``trees`` what is to be mounted on some
+    of them; ``tools`` is a tree whose ``usr`` is laid over /usr; ``next_pid`` is the number that
+    the next process gets.
     """
     mount("", "/", flags=MS_REC | MS_SLAVE)
-    own = _own_folders(writable)
     for folder in own:
-        mount(str(folder), str(folder), flags=MS_BIND | MS_REC)
+        if folder in trees:
+            move_mount(trees[folder], str(folder))
+            os.close(trees[folder])
+        else:
+            mount(str(folder), str(folder), flags=MS_BIND | MS_REC)
     _protect_the_machine(own)
     if tools and not ROOT.exists():  # In a lab inside another they are there already.
         mount("overlay", "/usr", "overlay", MS_RDONLY, f"userxattr,lowerdir={tools / 'usr'}:/usr")
@@ -69,16 +77,12 @@ def build(*, writable: Iterable[Path], tools: Path | None, next_pid: int, guarde
     _etc(copied)
     _dev()
     _proc(next_pid)
-    if guarded:
-        _guard_proc()
 
 
-def show_namespaces(*, guarded: bool) -> None:
+def show_namespaces() -> None:
     """Mount what shows the namespaces that the calling process is in: the lab's, by now."""
     mount("mqueue", "/dev/mqueue", "mqueue", MS_NOSUID | MS_NOEXEC)
-    way = _mount_sysfs("/sys")
-    if guarded and way == "rw":
-        _guard_sys()
+    _mount_sysfs("/sys")
     bind_over("/proc/self/ns/net", ROOT)
 
 
@@ -95,7 +99,7 @@ def fresh_sys() -> None:
             mount(str(fresh / name), f"/sys/{name}", flags=MS_BIND)
 
 
-def _own_folders(folders: Iterable[Path]) -> list[Path]:
+def own_folders(folders: Iterable[Path]) -> list[Path]:
     """Return the folders that exist and are a user's to write, parents before children."""
     real = {Path(os.path.realpath(folder)) for folder in folders}
     return sorted(
@@ -151,7 +155,8 @@ def _etc(copied: dict[str, bytes]) -> None:
     upper = PRIVATE / "etc"
     # Copied up here: the kernel cannot give a copy of its own the owner that it does not know.
     for name, content in copied.items():
-        (upper / name).write_bytes(content)
+        known = b"\ntcpdump:" in content
+        (upper / name).write_bytes(content if known else content + _ACCOUNT.get(name, b""))
     options = f"userxattr,lowerdir=/etc,upperdir={upper},workdir={PRIVATE / 'work'}"
     try:
         mount("overlay", "/etc", "overlay", _SAFE, options)
@@ -196,49 +201,13 @@ def _proc(next_pid: int) -> None:
         Path("/proc/sys/kernel/ns_last_pid").write_text(str(next_pid - 1))
 
 
-def _guard_proc() -> None:
-    """Make all that can be written to read-only, but for processes and the lab's own settings.
-
-    Nobody else may write them anyway, and can so be left a whole /proc: without one in sight, the
-    kernel lets nobody mount another, as a container does.
-    """
-    guarded = [
-        entry.path
-        for entry in os.scandir("/proc")
-        if not (entry.name.isdecimal() or entry.is_symlink())
-        and (entry.is_dir() or entry.stat().st_mode & _ANYBODY_WRITES)
-        and not os.statvfs(entry.path).f_flag & os.ST_RDONLY
-    ]
-    for path in guarded:
-        mount(path, path, flags=MS_BIND)
-    if "/proc/sys" in guarded:
-        for path in ("/proc/sys/net", "/proc/sys/user"):
-            mount(path, path, flags=MS_BIND)
-    for path in guarded:
-        set_read_only(path)
-    # In a cgroup namespace of her own she could mount the machine's cgroup that she began in.
-    with contextlib.suppress(OSError):
-        Path("/proc/sys/user/max_cgroup_namespaces").write_text("0")
-
-
-def _guard_sys() -> None:
-    # `ip netns exec` mounts another, which takes a whole one in sight: here it is.
-    whole, devices = PRIVATE / "sys", "/sys/devices/virtual/net"
-    whole.mkdir()
-    mount("/sys", str(whole), flags=MS_BIND)
-    # `echo 1 > /sys/class/net/br0/bridge/stp_state` is a link into this folder.
-    mount(devices, devices, flags=MS_BIND)
-    for path in (str(whole), "/sys"):
-        set_read_only(path)
-
-
-def _mount_sysfs(target: str) -> str | None:
-    """Mount it, read-only where no other is allowed; return which, or None where none is."""
-    for way, flags in (("rw", _SAFE), ("ro", _SAFE | MS_RDONLY)):
+def _mount_sysfs(target: str) -> bool:
+    """Mount it, read-only where no other is allowed; tell whether any is."""
+    for flags in (_SAFE, _SAFE | MS_RDONLY):
         with contextlib.suppress(PermissionError):
             mount("sysfs", target, "sysfs", flags)
-            return way
-    return None
+            return True
+    return False
 
 
 def bind_over(source: str | Path, target: Path) -> None:

@@ -24,6 +24,7 @@ from netviz.lab.components import tree
 from netviz.lab.filesystem import OUTER, ROOT, bind_over, fresh_sys
 from netviz.lab.sandbox import Supervision, enter, inside, loopback_up
 from netviz.lab.syscalls import (
+    CLONE_FS,
     CLONE_NEWNET,
     CLONE_NEWNS,
     MS_PRIVATE,
@@ -56,7 +57,7 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
     # pytest names its folder in /tmp after the user; inside everybody is root.
     os.environ.setdefault("LOGNAME", _user())
     try:
-        enter(Supervision(tools=tree(), nest=True))
+        enter(Supervision(tools=tree()))
     except SandboxError as error:
         raise pytest.UsageError(str(error)) from error
 
@@ -111,6 +112,8 @@ def fresh_network() -> Iterator[None]:
     try:
         yield
     finally:
+        # Threads that a library has started share the working folder, and that forbids moving.
+        unshare(CLONE_FS)
         for kind, fd in before.items():
             setns(fd, kind)
             os.close(fd)

@@ -90,24 +90,34 @@ def enter(supervision: Supervision = Supervision()) -> None:  # noqa: B008 (it i
     ours.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
     life_read, life_write = os.pipe()
     outer = os.getpid()
+    facts = Facts.of_this_machine()  # In a new user namespace the limits are others.
+    working = _working_folder()
+    home = Path(os.path.expanduser("~"))  # noqa: PTH111 (Path's fails where there is none)
+    own = filesystem.own_folders((home, working, Path("/tmp")))
     held_before = hold_signals()
     try:
-        identity.become_root(CLONE_NEWPID)
+        trees = identity.become_root(CLONE_NEWPID, own)
         first = os.fork()
     except OSError as error:
         signal.pthread_sigmask(signal.SIG_SETMASK, held_before)
-        raise refusal(error, Facts.of_this_machine()) from error
+        raise refusal(error, facts) from error
     if first:
         theirs.close()
-        os.close(life_read)
-        supervise(first, ours, supervision, held_before)
+        for fd in (life_read, *trees.values()):
+            os.close(fd)
+        supervise(first, ours, supervision, held_before, facts)
     ours.close()
     os.close(life_write)
     die_with_parent(signal.SIGKILL)
     if select.select([life_read], [], [], 0)[0]:
         os._exit(1)  # The supervisor died before it could take us along.
     os.close(life_read)
-    _become_the_lab(theirs, supervision, outer)
+    with _refusal_told(theirs):
+        umask = os.umask(0o022)
+        unshare(CLONE_NEWNS)
+        filesystem.build(own, trees, tools=supervision.tools, next_pid=outer)
+        _become_the_program(theirs, working)
+        os.umask(umask)
     signal.pthread_sigmask(signal.SIG_SETMASK, held_before)
     theirs.send(b"ready")
     theirs.close()
@@ -150,46 +160,28 @@ def _ready_the_streams() -> None:
             os.set_inheritable(os.open("/dev/null", os.O_RDWR), True)
 
 
-def _become_the_lab(report: socket.socket, how: Supervision, outer: int) -> None:
-    """Build the lab as its first process, and return in its program, a child of that."""
-    folder = _working_folder()
-    home = Path(os.path.expanduser("~"))  # noqa: PTH111 (Path's fails where there is none)
-    umask = os.umask(0o022)
-    with _refusal_told(report):
-        # Nobody else may write the machine's settings anyway.
-        guarded = identity.is_root_outside() and not how.nest
-        unshare(CLONE_NEWNS)
-        filesystem.build(
-            writable=(home, folder, Path("/tmp")),
-            tools=how.tools,
-            next_pid=outer,
-            guarded=guarded,
-        )
-        here, there = socket.socketpair()
-        program = os.fork()
-        if program:
-            there.close()
-            if here.recv(1):
-                _finish(program, guarded=guarded)
-                here.send(b"!")
-            _reap_until_gone(program, report)
-        here.close()
-        identity.become_root(_OWNED)
-        there.send(b"!")
-        if not there.recv(1):
-            os._exit(1)
+def _become_the_program(report: socket.socket, folder: Path) -> None:
+    """Return in the lab's program, a child of its first process, in namespaces of its own."""
+    here, there = socket.socketpair()
+    program = os.fork()
+    if program:
         there.close()
-        unshare(CLONE_NEWNS)
-        os.umask(umask)
-        _settle_in(folder)
-
-
-def _finish(program: int, *, guarded: bool) -> None:
-    """Follow the program into the namespaces that it owns, and do there what it may not."""
-    setns(os.pidfd_open(program), _OWNED)
-    filesystem.show_namespaces(guarded=guarded)
-    socket.sethostname(HOSTNAME)
-    loopback_up()
+        if here.recv(1):
+            # Follow it into what it owns, and do there what it may not.
+            setns(os.pidfd_open(program), _OWNED)
+            filesystem.show_namespaces()
+            socket.sethostname(HOSTNAME)
+            loopback_up()
+            here.send(b"!")
+        _reap_until_gone(program, report)
+    here.close()
+    identity.become_root(_OWNED)
+    there.send(b"!")
+    if not there.recv(1):
+        os._exit(1)
+    there.close()
+    unshare(CLONE_NEWNS)
+    _settle_in(folder)
 
 
 @contextmanager
@@ -223,8 +215,7 @@ def _settle_in(folder: Path) -> None:
     os.chdir("/")
     with suppress(OSError):
         os.chdir(folder)  # The folder was bound onto itself: step onto the new mount.
-    if identity.alone():
-        pretend_to_drop_privileges()
+    pretend_to_drop_privileges()
     os.environ.update(_environment(os.environ))
     for name in _OUTWARD:
         os.environ.pop(name, None)

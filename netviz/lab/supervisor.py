@@ -40,15 +40,12 @@ class Supervision:
 
     ``tools`` is a tree of unpacked programs whose ``usr`` the lab sees over its own.
     ``forward_interrupt``: pass SIGINT on. A Jupyter client signals the whole process group, and
-    the program has heard it already. ``follow`` is a process with which the lab ends. ``nest``:
-    leave /proc and /sys whole, which a lab inside this one takes; the machine's root could then
-    change the machine's settings from in there.
+    the program has heard it already. ``follow`` is a process with which the lab ends.
     """
 
     tools: Path | None = None
     forward_interrupt: bool = True
     follow: int | None = None
-    nest: bool = False
 
 
 def hold_signals() -> set[int]:
@@ -61,7 +58,11 @@ def hold_signals() -> set[int]:
 
 
 def supervise(
-    first: int, report: socket.socket, supervision: Supervision, held_before: set[int]
+    first: int,
+    report: socket.socket,
+    supervision: Supervision,
+    held_before: set[int],
+    facts: Facts,
 ) -> Never:
     """Wait for the lab whose PID 1 is ``first``, and end as it ends.
 
@@ -74,7 +75,7 @@ def supervise(
     if "refused" in messages:
         signal.pthread_sigmask(signal.SIG_SETMASK, held_before)
         number, text, step = messages["refused"]
-        raise refusal(OSError(number, text, step), Facts.of_this_machine())
+        raise refusal(OSError(number, text, step), facts)
     end_as(messages.get("status", status))
 
 

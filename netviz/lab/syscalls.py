@@ -9,6 +9,7 @@ import ctypes
 import os
 from collections.abc import Iterable
 
+CLONE_FS = 0x00000200
 CLONE_NEWNS = 0x00020000
 CLONE_NEWUTS = 0x04000000
 CLONE_NEWIPC = 0x08000000
@@ -33,10 +34,19 @@ _PR_SET_SECCOMP = 22
 _SECCOMP_MODE_FILTER = 2
 _SIGSET_SIZE = 128
 
+_PR_SET_DUMPABLE = 4
 _MOUNT_ATTR_RDONLY = 0x1
+_MOUNT_ATTR_IDMAP = 0x00100000
+# The newest system calls have the same number on every architecture.
+_SYS_open_tree = 428
+_SYS_move_mount = 429
 _SYS_mount_setattr = 442
 _AT_FDCWD = -100
 _AT_NO_AUTOMOUNT = 0x800
+_AT_EMPTY_PATH = 0x1000
+_AT_RECURSIVE = 0x8000
+_OPEN_TREE_CLONE = 0x1
+_MOVE_MOUNT_F_EMPTY_PATH = 0x4
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -72,18 +82,38 @@ def umount(target: str, flags: int = MNT_DETACH) -> None:
 
 def set_read_only(target: str) -> None:
     """Make one mount read-only, whatever its other options. Equivalent to: ``mount_setattr(2)``."""
-    attributes = (ctypes.c_uint64 * 4)(_MOUNT_ATTR_RDONLY, 0, 0, 0)
-    _check(
-        _libc.syscall(
-            ctypes.c_long(_SYS_mount_setattr),
-            ctypes.c_int(_AT_FDCWD),
-            os.fsencode(target),
-            ctypes.c_uint(_AT_NO_AUTOMOUNT),
-            attributes,
-            ctypes.c_size_t(ctypes.sizeof(attributes)),
-        ),
-        target,
-    )
+    _set_attributes(_AT_FDCWD, target, _AT_NO_AUTOMOUNT, _MOUNT_ATTR_RDONLY, 0)
+
+
+def open_tree(folder: str) -> int:
+    """Return a copy of the mounts at and below a folder, mounted nowhere yet."""
+    flags = _OPEN_TREE_CLONE | _AT_RECURSIVE | os.O_CLOEXEC
+    tree = int(_libc.syscall(_SYS_open_tree, _AT_FDCWD, os.fsencode(folder), ctypes.c_uint(flags)))
+    _check(min(tree, 0), folder)
+    return tree
+
+
+def map_ids(tree: int, user_namespace: int) -> None:
+    """Let the files of a tree belong to whom a user namespace maps their owners to."""
+    _set_attributes(tree, "", _AT_EMPTY_PATH | _AT_RECURSIVE, _MOUNT_ATTR_IDMAP, user_namespace)
+
+
+def move_mount(tree: int, target: str) -> None:
+    """Mount a tree. Equivalent to: ``mount --move``."""
+    flags = ctypes.c_uint(_MOVE_MOUNT_F_EMPTY_PATH)
+    _check(_libc.syscall(_SYS_move_mount, tree, b"", _AT_FDCWD, os.fsencode(target), flags), target)
+
+
+def _set_attributes(folder: int, path: str, flags: int, attributes: int, namespace: int) -> None:
+    wanted = (ctypes.c_uint64 * 4)(attributes, 0, 0, namespace)
+    size = ctypes.c_size_t(ctypes.sizeof(wanted))
+    where = (ctypes.c_int(folder), os.fsencode(path), ctypes.c_uint(flags))
+    _check(_libc.syscall(ctypes.c_long(_SYS_mount_setattr), *where, wanted, size), path)
+
+
+def show_own_process() -> None:
+    """Let this process read its own /proc again, after it has changed its user."""
+    _check(_libc.prctl(_PR_SET_DUMPABLE, ctypes.c_ulong(1), 0, 0, 0))
 
 
 def die_with_parent(signal: int) -> None:

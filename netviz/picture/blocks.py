@@ -205,7 +205,8 @@ class _Sorting:
 
     def _stack(self, space: Namespace, own: list[tuple[str, Interface]]) -> Block:
         """Return the box of a host's own stack, with the interfaces that lead to what is inside."""
-        lines = list(_facts(space, [link for _, link in own], several=True))
+        lines = [("the namespace itself", "note")]
+        lines += _facts(space, [link for _, link in own], several=True)
         if words.forwards(space):
             lines.append(("forwards packets", "note"))
         plugs = [self._plug(place, link, space) for place, link in own]
@@ -217,7 +218,7 @@ class _Sorting:
     def _master(self, space: Namespace, place: str, link: Interface) -> Block:
         key = (space.id, link.index)
         ports = [
-            (gid((space.id, port.index)), port)
+            (gid(end := (space.id, port.index), "port" if end in self.masters else "if"), port)
             for port in sorted(space.interfaces, key=lambda link: words.natural(link.name))
             if port.master and port.master.key == key
         ]
@@ -250,31 +251,30 @@ class _Sorting:
 
     def _wires(self) -> Iterator[Wire]:
         for a, b, kind, _data in self.g.edges(keys=True, data=True):
-            ends = tuple(self._end(key, kind, other) for key, other in ((a, b), (b, a)))
             both = [self.links[key] for key in (a, b)]
             if kind == "port" and not {a, b} <= self.masters:
                 continue  # The port's tag sits on its bridge: that says it.
             if kind == "lower" and a[0] == b[0]:
                 continue  # Within one namespace words say it: see `_facts`.
+            ends = self._ends(a, b, kind)
             self.wired.update(ends)
             state = "up" if all(link.running for link in both) else "down"
             yield Wire(
                 "-".join(("wire", *map(str, (*a, *b)), kind)),
                 kind,
-                (ends[0], ends[1]),
+                ends,
                 words.tunnel(both[0], state) if kind == "tunnel" else "",
                 f"{self._say(a)} ↔ {self._say(b)}",
                 state,
             )
 
-    def _end(self, key: Key, kind: str, other: Key) -> str:
-        if key in self.masters and not (kind == "port" and self._is_port_of(key, other)):
-            return f"own-{gid(key)}"
-        return gid(key)
-
-    def _is_port_of(self, key: Key, other: Key) -> bool:
-        master = self.links[key].master
-        return master is not None and master.key == other
+    def _ends(self, a: Key, b: Key, kind: str) -> tuple[str, str]:
+        """Return where a wire's ends are plugged in: a bridge's own one has no tag, but a place."""
+        if kind == "port":  # A bond in a bridge: from the bond's box to its tag on the bridge.
+            bond = a if (master := self.links[a].master) and master.key == b else b
+            return f"own-{gid(bond)}", gid(bond, "port")
+        own, far = (f"own-{gid(key)}" if key in self.masters else gid(key) for key in (a, b))
+        return own, far
 
     def _say(self, key: Key) -> str:
         space: Any = self.g.nodes[key]["namespace"]

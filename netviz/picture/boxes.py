@@ -50,7 +50,7 @@ class Writer:
 
     def words(self, block: Block) -> Pair:
         """Return the room that a block's name and lines need."""
-        name = self.width(block.name, "name") + (2 * _LOOPBACK[0] if block.loopback else 0)
+        name = self.width(block.name, "name") + (2 * (_LOOPBACK[0] + 8) if block.loopback else 0)
         width = max([name, *(self.width(text, style) for text, style in block.lines)])
         height = _LINES["name"] + sum(_LINES[style] for _, style in block.lines)
         return max(_LEAST, width + 2 * _PAD), height + _PAD

@@ -40,9 +40,15 @@ FORMATS = ("svg", "png", "pdf")
 _DOTS_PER_INCH = 72  # One unit is one pixel.
 _SHARPER = 2  # A PNG has twice as many, for screens that show them.
 _FAMILIES = {False: "DejaVu Sans", True: "DejaVu Sans Mono"}
+_WIDE = 1.25  # Of a Chinese sign or an emoji, whatever font has it.
 _ROUND = {"frame": 16, "host": 14}
 _DASHES = {"down": (0, (4, 2.6)), "lower": (0, (1, 2.2)), "tunnel": (0, (1.8, 0.8))}
-_SETTINGS: Any = {"svg.hashsalt": "netviz", "svg.fonttype": "none", "pdf.fonttype": 42}
+_SETTINGS: Any = {
+    "svg.hashsalt": "netviz",
+    "svg.fonttype": "none",  # Text stays text.
+    "pdf.fonttype": 42,
+    "text.hinting": "none",  # Else a PNG's letters are wider than was measured.
+}
 _UNDATED = {"svg": "Date", "pdf": "CreationDate", "png": "Software"}
 
 
@@ -136,7 +142,7 @@ def text_width(text: str, size: float, bold: bool, mono: bool) -> float:
     """Return the width of a text in pixels, as matplotlib's own fonts set it."""
     wide = sum(unicodedata.east_asian_width(char) in "WF" for char in text)
     narrow = "".join(char for char in text if unicodedata.east_asian_width(char) not in "WF")
-    return _narrow_width(narrow, bold, mono) * size + wide * size
+    return (_narrow_width(narrow, bold, mono) + _WIDE * wide) * size
 
 
 @lru_cache(4096)
@@ -238,7 +244,7 @@ def _text(
         label.x,
         label.y,
         label.text,
-        color=colour or colours.get(label.style) or (theme.muted if muted else theme.text),
+        color=colour or (theme.muted if muted else colours.get(label.style, theme.text)),
         family=_FAMILIES[face.mono],
         size=face.size,
         weight="bold" if face.bold else "normal",

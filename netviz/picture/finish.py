@@ -19,7 +19,7 @@ _TITLE = 40.0
 _LINE = 19.0
 _BETWEEN_TAGS = 10.0
 _LEAST = 220.0
-_SAMPLE = 30.0
+_SAMPLE = 38.0
 _LEGEND = {
     "up": ("veth", "up"),
     "down": ("veth", "down"),
@@ -61,7 +61,7 @@ def finish(
     )
     height = header[1] + inside.size[1] + FRAME + foot.height
     hanging = writer.tag(frame.plugs[0])[1] if frame.plugs else 0.0
-    height += hanging
+    height += 1.5 * hanging
     left, top = _MARGIN, _MARGIN + (_TITLE if title else 0.0)
     outer = (left, top, width, height)
     whole = Inside()
@@ -73,7 +73,7 @@ def finish(
     for plug, size in zip(frame.plugs, tags, strict=True):
         shapes.append(writer.port(plug, (at + size / 2, top + height), frame.gid))
         at += size
-    shapes += foot.shapes(left + FRAME, top + height - foot.height - 10 - hanging / 2)
+    shapes += foot.shapes(left + FRAME, top + height - foot.height - 10 - hanging)
     if title:
         shapes.append(Label(left + 4, top - 16, title, "title", "start"))
     shapes += _cables(scene, whole, pieces, shapes, writer.measure)

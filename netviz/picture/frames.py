@@ -17,7 +17,7 @@ from netviz.picture.rows import Link, Node, Pair, Spacing
 
 if TYPE_CHECKING:
     from netviz.picture.blocks import Block, Scene, Wire
-    from netviz.picture.shapes import Plan
+    from netviz.picture.shapes import Plan, Port
 
 _BETWEEN_GROUPS = 44.0
 _LONGEST = {False: 1040.0, True: 1500.0}
@@ -205,14 +205,24 @@ class Frames:
             for plug in block.plugs
             if plug.text
         ]
+        corner = (*outer[:1], *free[1:2])
         if block.kind == "host":
             size, at, below = self._furnish(block, inside)
-            top = free[1] + free[3] - self.writer.header(block)[1] if below else free[1]
-            made.shapes.append(self.writer.frame(block, outer, (free[0], top)))
+            if below:
+                corner = (outer[0], free[1] + free[3] - self.writer.header(block)[1])
+            made.shapes.append(self.writer.frame(block, outer, self._beside(corner, block, ports)))
             x, y = (free[n] + (free[n + 2] - size[n]) / 2 + at[n] for n in (0, 1))
             made.add(inside, x, y)
-            free = (outer[0], top, outer[2], free[3])
         else:
             made.shapes.append(self.writer.box(block, outer, free))
-        made.shapes += self.writer.loopback(block, free, ports)
+        made.shapes += self.writer.loopback(block, (*corner, *outer[2:]), ports)
         made.shapes += ports
+
+    def _beside(self, corner: Pair, block: Block, ports: list[Port]) -> Pair:
+        """Return where the words of a host begin: right of the tags that would lie on them."""
+        x, y = corner
+        low = y + self.writer.header(block)[1]
+        inward = [
+            p.x + p.w / 2 for p in ports if p.x == x and y < p.y + p.h / 2 and p.y - p.h / 2 < low
+        ]
+        return max([x, *(at - 8 for at in inward)]), y

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from netviz.picture.layers import AFTER, BEFORE
@@ -98,9 +99,10 @@ def _slots(made: Arrangement, name: str, edge: str) -> dict[str, float]:
     plugs = [plug for plug in made.on(name, edge) if plug not in node.pinned]
     far = made.neighbours(name)
     need: dict[str, float] = {}
+    shared = Counter(near for plug in plugs for near, _ in far[plug])
     for plug in plugs:
         hanging = sum(
-            made.spans[near] + made.spacing.box
+            (made.spans[near] + made.spacing.box) / shared[near]
             for near, _ in far[plug]
             if near in made.spans and not made.nodes[near].hub and _only(made, near, name)
         )

@@ -20,6 +20,7 @@ from netviz.picture.measures import LEFT, RIGHT, measure
 Pair = tuple[float, float]
 _SPARE = 12.0
 _PLATE = 26.0
+_NEARLY = 0.6
 
 
 @dataclass(slots=True)
@@ -168,7 +169,17 @@ def arrange(nodes: Sequence[Node], links: Sequence[Link], spacing: Spacing) -> A
     # What hangs on a hub first: a hub is as long as what hangs on it.
     for name in sorted(made.nodes, key=lambda each: (made.nodes[each].hub, ties[each] > 1)):
         measure(made, name)
+    _level(made)
     return made
+
+
+def _level(made: Arrangement) -> None:
+    """Make what is nearly as deep as the deepest of its row as deep as that."""
+    for row in made.dealt.rows:
+        deepest = max((made.depths.get(name, 0.0) for name in row), default=0.0)
+        for name in row:
+            if name in made.nodes and made.depths[name] > _NEARLY * deepest:
+                made.depths[name] = deepest
 
 
 def _choose_edges(made: Arrangement) -> None:

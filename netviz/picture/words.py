@@ -122,7 +122,7 @@ def alternative(snapshot: Snapshot) -> str:
     """Return the picture in words, one sentence a namespace, for who cannot see it."""
     sentences = [_sentence(namespace) for namespace in snapshot.namespaces]
     sentences += [f"Warning: {printable(str(warning))}." for warning in snapshot.warnings]
-    return " ".join(sentences)
+    return " ".join(sentences) or "There is nothing to see: no namespace was found."
 
 
 def _sentence(namespace: Namespace) -> str:

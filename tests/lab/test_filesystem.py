@@ -53,6 +53,7 @@ def elsewhere(someone: Someone) -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp(dir="/mnt" if inside() else "/var/tmp"))
     if someone.uid is not None:
         os.chown(folder, someone.uid, someone.uid)
+    folder.chmod(0o777)  # Root's lab is another user's: let only the mount stand in its way.
     yield folder
     shutil.rmtree(folder)
 
