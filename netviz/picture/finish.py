@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from netviz.picture.boxes import FRAME, Writer
@@ -19,6 +21,8 @@ _TITLE = 40.0
 _LINE = 19.0
 _BETWEEN_TAGS = 10.0
 _LEAST = 220.0
+_LONGEST_EDGE = 1160.0
+_PITCH = 30.0
 _SAMPLE = 38.0
 _LEGEND = {
     "up": ("veth", "up"),
@@ -51,34 +55,56 @@ def finish(
 ) -> Plan:
     """Return the whole drawing, given what stands in its outermost frame."""
     frame, header, foot = scene.frame, writer.header(scene.frame), _Foot(scene, writer)
-    tags = [writer.tag(plug)[0] + _BETWEEN_TAGS for plug in frame.plugs]
+    rim = _Rim(scene, writer, inside.size[0])
     heading = writer.width(title, "title") if title else 0.0
-    width = max(
-        _LEAST,
-        header[0],
-        heading + 8,
-        *(each + 2 * FRAME for each in (inside.size[0], sum(tags), foot.width)),
-    )
-    height = header[1] + inside.size[1] + FRAME + foot.height
-    hanging = writer.tag(frame.plugs[0])[1] if frame.plugs else 0.0
-    height += 1.5 * hanging
-    left, top = _MARGIN, _MARGIN + (_TITLE if title else 0.0)
+    within = max(inside.size[0] + 2 * rim.out, rim.length, foot.width + 2 * rim.out) + 2 * FRAME
+    width = max(_LEAST, header[0], heading + 8, within)
+    height = max(inside.size[1], rim.height) + header[1] + FRAME + foot.height + 3 * rim.below
+    left, top = _MARGIN + rim.out, _MARGIN + (_TITLE if title else 0.0)
     outer = (left, top, width, height)
     whole = Inside()
     # A picture smaller than its header stands in the middle.
     whole.add(inside, left + (width - inside.size[0]) / 2, top + header[1])
     shapes: list[Shape] = [writer.frame(frame, outer, outer[:2]), *writer.loopback(frame, outer)]
-    shapes += whole.shapes
-    at = left + (width - sum(tags)) / 2
-    for plug, size in zip(frame.plugs, tags, strict=True):
-        shapes.append(writer.port(plug, (at + size / 2, top + height), frame.gid))
-        at += size
-    shapes += foot.shapes(left + FRAME, top + height - foot.height - 10 - hanging)
+    shapes += [*whole.shapes, *rim.ports(outer, top + header[1])]
+    foot_at = (left + FRAME + rim.out, top + height - foot.height - 10 - 2 * rim.below)
+    shapes += foot.shapes(*foot_at)
     if title:
         shapes.append(Label(left + 4, top - 16, title, "title", "start"))
     shapes += _cables(scene, whole, pieces, shapes, writer.measure)
-    page = (width + 2 * _MARGIN, top + height + _MARGIN + hanging / 2)
+    page = (width + 2 * left, top + height + _MARGIN + rim.below)
     return Plan(*page, tuple(_in_order(shapes)))
+
+
+class _Rim:
+    """The tags on the outermost frame: on its lower edge and, where that is too short, the sides.
+
+    ``out`` and ``below`` are how far they stand out at the sides, and below.
+    """
+
+    def __init__(self, scene: Scene, writer: Writer, least: float) -> None:
+        self.writer = writer
+        self.frame = scene.frame.gid
+        plugs = scene.frame.plugs
+        ends = [*accumulate(writer.tag(plug)[0] + _BETWEEN_TAGS for plug in plugs)]
+        count = bisect_right(ends, max(_LONGEST_EDGE, least))
+        self.lower, self.beside = plugs[:count], plugs[count:]
+        self.length = ends[count - 1] if count else 0.0
+        self.out = max((writer.tag(plug)[0] / 2 for plug in self.beside), default=0.0)
+        self.below = writer.tag(plugs[0])[1] / 2 if plugs else 0.0
+        self.height = (len(self.beside) + 1) // 2 * _PITCH
+
+    def ports(self, outer: tuple[float, float, float, float], top: float) -> Iterator[Port]:
+        """Yield them along the edges of a frame; those at the sides from ``top`` on."""
+        left, _, width, _ = outer
+        at, bottom = left + (width - self.length) / 2, outer[1] + outer[3]
+        for plug in self.lower:
+            wide = self.writer.tag(plug)[0] + _BETWEEN_TAGS
+            yield self.writer.port(plug, (at + wide / 2, bottom), self.frame)
+            at += wide
+        for number, plug in enumerate(self.beside):
+            x, y = left + width * (number % 2), top + (number // 2 + 0.5) * _PITCH
+            yield self.writer.port(plug, (x, y), self.frame)
 
 
 class _Foot:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from netviz.picture.shapes import Measure, Plan
 
-_WIDTH, _HEIGHT = 1260.0, 1700.0
+_WIDTH, _HEIGHT = 1360.0, 1700.0
 _LYING = Spacing()
 _STANDING = Spacing(box=24.0, channel=60.0)
 _WAYS = (

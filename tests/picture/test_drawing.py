@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 from extents import of_box, of_label, of_port
+from generated import networks
 from hypothesis import HealthCheck, given, settings
 from matplotlib import rc_context
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
-from networks import DOWN, NAMES, ROOT, Net, networks, tunnels
+from networks import DOWN, NAMES, ROOT, Net, tunnels
 
 import netviz
 from netviz.errors import NetvizError

@@ -6,19 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 from extents import faults, of_box, of_port, within
+from generated import PIECES, networks
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from networks import (
-    DOWN,
-    NAMES,
-    NO_CARRIER,
-    PIECES,
-    ROOT,
-    UP,
-    Net,
-    networks,
-    tunnels,
-)
+from networks import DOWN, NAMES, NO_CARRIER, ROOT, UP, Net, tunnels
 
 from netviz.graphs import graph
 from netviz.picture.drawing import text_width
@@ -123,7 +114,7 @@ def test_cables_between_boxes_side_by_side_are_straight_however_many() -> None:
     assert [len(cable.points) for cable in plan_of(net).cables if cable.owners] == [2] * 5
 
 
-@pytest.mark.parametrize("count", [3, 12, 30])
+@pytest.mark.parametrize("count", [3, 12, 30, 59])
 def test_what_hangs_on_a_bridge_alone_hangs_straight(count: int) -> None:
     for cable in (each for each in plan_of(star(count)).cables if each.owners):
         (x1, y1), *_, (x2, y2) = cable.points
@@ -139,6 +130,16 @@ def test_many_devices_that_lead_nowhere_sit_on_the_edge_of_the_root() -> None:
     tags = [port for port in plan.ports if port.owner == frame.gid and not port.small]
     assert faults(plan) == []
     assert [port.y for port in tags] == [frame.y + frame.h] * 12
+
+
+@pytest.mark.parametrize("count", [20, 40, 90])
+def test_more_devices_than_the_lower_edge_holds_sit_at_the_sides(count: int) -> None:
+    net = star(3)
+    for number in range(count):
+        net.device(ROOT, f"cali{number:011}")
+    plan = plan_of(net)
+    assert faults(plan) == []
+    assert plan.width <= 1400
 
 
 def test_a_loopback_lies_within_its_box() -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from xml.etree import ElementTree
 
 import pytest
+from generated import networks
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from networks import DEVICES, NAMES, ROOT, Net, networks
+from networks import DEVICES, NAMES, ROOT, Net
 
 from netviz.model import Snapshot, printable
 from netviz.picture.drawing import draw

@@ -1,0 +1,103 @@
+"""Draw the pictures of README and lessons: ``netviz run -- .venv/bin/python scripts/pictures.py``.
+
+Each network is built for real, and drawn. Cards have fixed addresses, so the pictures look the same
+every time; only the ids in them, which are the namespaces', differ.
+"""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import netviz
+from netviz.lab.sandbox import inside
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+NETWORKS = {
+    "notebooks/pictures/00-start-here": """
+        for n in 1 2; do
+            ip netns add net$n
+            ip -n net$n link set lo up
+        done
+        ip link add eth0 address 02:00:00:00:00:01 netns net1 type veth \
+            peer name eth0 address 02:00:00:00:00:02 netns net2
+        for n in 1 2; do
+            ip -n net$n address add 10.0.0.$n/24 dev eth0
+            ip -n net$n link set eth0 up
+        done""",
+    "notebooks/pictures/01-namespaces": """
+        for n in 1 2; do
+            ip netns add web$n
+            ip -n web$n link set lo up
+        done""",
+    "notebooks/pictures/02-veth": """
+        for n in 1 2; do
+            ip netns add net$n
+            ip -n net$n link set lo up
+        done
+        ip link add veth0 address 02:00:00:00:00:01 netns net1 type veth \
+            peer name veth1 address 02:00:00:00:00:02 netns net2
+        for n in 1 2; do
+            ip -n net$n address add 10.1.1.$n/24 dev veth$((n - 1))
+            ip -n net$n link set veth$((n - 1)) up
+        done""",
+    "notebooks/pictures/04-bridge": """
+        ip link add br0 type bridge && ip link set br0 up
+        for pair in 1:2 2:3 3:5; do
+            n=${pair%:*}
+            ip netns add net$n
+            ip -n net$n link set lo up
+            ip link add p$n type veth peer name eth0 address 02:00:00:00:00:0$n netns net$n
+            ip link set p$n master br0 up
+            ip -n net$n address add 10.1.1.${pair#*:}/24 dev eth0
+            ip -n net$n link set eth0 up
+        done""",
+    "docs/pictures/eight-lines": """
+        ip netns add net1
+        ip netns add net2
+        ip link add eth0 address 02:00:00:00:00:01 netns net1 type veth \
+            peer name eth0 address 02:00:00:00:00:02 netns net2
+        ip -n net1 address add 10.0.0.1/24 dev eth0
+        ip -n net1 link set eth0 up
+        ip -n net2 link set eth0 up""",
+    "docs/pictures/two-hosts": """
+        ip link add sw type bridge && ip link set sw up
+        for n in 1 2; do
+            ip netns add node$n
+            ip link add sw-$n type veth peer name eth0 netns node$n
+            ip link set sw-$n master sw up
+            ip -n node$n address add 192.168.7.$n/24 dev eth0
+            ip -n node$n link set eth0 up
+            ip -n node$n link add cni0 type bridge
+            ip -n node$n address add 10.244.$n.1/24 dev cni0
+            ip -n node$n link set cni0 up
+            for c in 1 2; do
+                pod=pod-$n$c
+                ip netns add $pod
+                ip -n node$n link add veth$c type veth \
+                    peer name eth0 address 02:00:00:00:0$n:0$c netns $pod
+                ip -n node$n link set veth$c master cni0 up
+                ip -n $pod address add 10.244.$n.1$c/24 dev eth0
+                ip -n $pod link set lo up
+                ip -n $pod link set eth0 up
+            done
+            ip -n node$n link add flannel.1 type vxlan id 1 dstport 8472 dev eth0 \
+                local 192.168.7.$n remote 192.168.7.$((3 - n))
+            ip -n node$n link set flannel.1 up
+        done""",
+}
+
+
+def main() -> None:
+    """Build, draw and empty the lab, a network after the other."""
+    if not inside():
+        sys.exit(f"this builds networks: run it as netviz run -- python {sys.argv[0]}")
+    for name, script in NETWORKS.items():
+        subprocess.run(["bash", "-ec", script], check=True)
+        picture = CHECKOUT / f"{name}.svg"
+        picture.parent.mkdir(parents=True, exist_ok=True)
+        netviz.draw().save(picture)
+        netviz.reset()
+
+
+if __name__ == "__main__":
+    main()
