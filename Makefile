@@ -27,12 +27,12 @@ check: .venv/dev ## check style and types
 	$(RUFF) check
 	$(RUFF) format --check
 	.venv/bin/mypy
-	.venv/bin/nbstripout --verify notebooks/*.ipynb
+	.venv/bin/nbstripout --keep-id --verify notebooks/*.ipynb
 
 fix: .venv/dev ## mend the style, as far as a program can
 	$(RUFF) check --fix
 	$(RUFF) format
-	.venv/bin/nbstripout notebooks/*.ipynb
+	.venv/bin/nbstripout --keep-id notebooks/*.ipynb
 
 bench: .venv/test programs ## measure, each benchmark in a lab of its own
 	@for file in benchmarks/*.py; do echo "$$file" && $(NETVIZ) run -- .venv/bin/python "$$file" || exit; done

@@ -1,0 +1,93 @@
+"""What every lesson has in common, by its text alone."""
+
+from __future__ import annotations
+
+import re
+from statistics import median
+
+import pytest
+from lessons import EXERCISE, LESSONS, Lesson
+
+from netviz.lab.components import wanted
+
+FENCE = re.compile(r"```.*?```|<[^>]*>|^\|.*$", re.DOTALL | re.MULTILINE)
+# Of the base system, or a part of bash.
+AT_HAND = {
+    *("cat", "chmod", "do", "done", "echo", "for", "grep", "id", "ls", "mkdir", "netviz"),
+    *("python3", "readlink", "sh", "sleep", "timeout", "touch", "uname", "wait"),
+    *("ipcmk", "ipcs", "lsns", "nsenter", "unshare"),  # util-linux
+}
+
+each_lesson = pytest.mark.parametrize(
+    "lesson", [Lesson(path) for path in LESSONS], ids=[path.stem for path in LESSONS]
+)
+
+
+def words(text: str) -> int:
+    return len(FENCE.sub(" ", text).split())
+
+
+def test_lessons_are_those_that_the_readme_names() -> None:
+    readme = (LESSONS[0].parent.parent / "README.md").read_text()
+    assert re.findall(r"\(notebooks/(.*?)\)", readme) == [path.name for path in LESSONS]
+
+
+@each_lesson
+def test_title_is_a_question_under_which_the_goal_is_drawn(lesson: Lesson) -> None:
+    first = lesson.notebook.cells[0].source
+    title = first.splitlines()[0]
+    assert title.startswith("# ")
+    assert title.endswith("?")
+    assert re.search(r"\*\*(About )?\w+ minutes\.\*\*", first)
+    alt, picture = re.search(r"!\[(.+)\]\((.+)\)", first).groups()
+    assert alt
+    assert "<svg" in (lesson.path.parent / picture).read_text()
+
+
+@each_lesson
+def test_parts_that_every_lesson_has(lesson: Lesson) -> None:
+    headings = re.findall(r"^## (.*)$", lesson.prose, re.MULTILINE)
+    assert headings[-3:] == ["Exercise", "Where Docker and Kubernetes do this", "Recap"]
+    assert lesson.prose.count("<strong>Predict</strong>") >= 2
+    assert lesson.prose.count("What happened, and why") >= 2
+    assert "ip " in lesson.solution
+    sources = [cell.source for cell in lesson.cells("code")]
+    assert EXERCISE in sources
+    assert sources[-1] == "nv.reset()\nnv.draw()"
+
+
+@each_lesson
+def test_cells_are_short(lesson: Lesson) -> None:
+    assert median(cell.source.count("\n") + 1 for cell in lesson.cells("code")) <= 5
+    counts = [words(cell.source) for cell in lesson.cells("markdown")]
+    assert max(counts) <= 90
+    assert 20 <= median(counts) <= 70
+
+
+@each_lesson
+def test_notebook_is_clean_and_runs_on_the_labs_kernel(lesson: Lesson) -> None:
+    notebook = lesson.notebook
+    assert notebook.metadata.kernelspec.name == "netviz"
+    assert not any(cell.outputs or cell.execution_count for cell in lesson.cells("code"))
+    numbers = [int(cell.id.rsplit("-", 1)[1]) for cell in notebook.cells]
+    assert numbers == list(range(len(numbers)))
+
+
+@each_lesson
+def test_markup_survives_every_reader(lesson: Lesson) -> None:
+    # A blank line ends a block of HTML for some, a line that is indented is code for others.
+    for block in re.findall(r"<div.*?</div>", lesson.prose, re.DOTALL):
+        assert "\n\n" not in block
+        assert not re.search(r"^\s+<", block, re.MULTILINE)
+    assert "://" not in lesson.prose  # A lesson works offline.
+
+
+@each_lesson
+def test_programs_are_at_hand_or_listed(lesson: Lesson) -> None:
+    listed = set(wanted().values()) | {"bridge", "ss", "ifconfig", "hostname", "pgrep"}
+    for cell in lesson.cells("code"):
+        shell = cell.source.startswith("%%bash")
+        for line in cell.source.splitlines()[shell:]:
+            if shell or line.startswith("!"):
+                program = line.removeprefix("!").split()[0]
+                assert program in listed | AT_HAND, line
