@@ -33,6 +33,20 @@ def printable(name: str) -> str:
     )
 
 
+def _row(noun: object) -> JSON:
+    """Return a noun's fields by name, as JSON knows them."""
+    fields = getattr(noun, "__dataclass_fields__")  # noqa: B009 (it is no attribute of object)
+    return {name: _plain(getattr(noun, name)) for name in fields}
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Mapping):
+        return {key: _plain(each) for key, each in value.items()}
+    if isinstance(value, tuple):
+        return [_plain(each) for each in value]
+    return value.to_dict() if hasattr(value, "to_dict") else value
+
+
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """An interface as seen from elsewhere: the far end of a cable, a lower device, a master."""
@@ -75,16 +89,8 @@ class Address:
 
     def to_dict(self) -> JSON:
         """Return the fields that are set, and each flag as ``true``, as ``ip -j`` does."""
-        found: JSON = {
-            "family": self.family,
-            "local": self.local,
-            "address": self.peer,
-            "prefixlen": self.prefixlen,
-            "broadcast": self.broadcast,
-            "scope": self.scope,
-            "label": self.label,
-        }
-        return {k: v for k, v in found.items() if v is not None} | dict.fromkeys(self.flags, True)
+        told = {"address" if k == "peer" else k: v for k, v in _row(self).items() if k != "flags"}
+        return {k: v for k, v in told.items() if v is not None} | dict.fromkeys(self.flags, True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,32 +130,17 @@ class Interface:
 
     def to_dict(self) -> JSON:
         """Return every field; ``addresses`` as typed, ``addr_info`` as ``ip -j`` has them."""
+        told = _row(self)
+        first = ("index", "name", "kind", "mac", "mtu")
         return {
-            "index": self.index,
-            "name": self.name,
-            "kind": self.kind,
-            "mac": self.mac,
-            "mtu": self.mtu,
+            **{name: told[name] for name in first},
             "up": self.up,
             "running": self.running,
-            "state": self.state,
-            "flags": list(self.flags),
+            **told,
             "addresses": [str(address) for address in self.addresses],
             "addr_info": [address.to_dict() for address in self.addresses],
             "master": self.master.name if self.master else None,
-            "peer": self.peer.to_dict() if self.peer else None,
-            "lower": self.lower.to_dict() if self.lower else None,
-            "parameters": dict(self.parameters),
-            "port": dict(self.port),
-            "statistics": {way: dict(counts) for way, counts in self.statistics.items()},
-            "alias": self.alias,
         }
-
-
-def _row(noun: Route | Rule | Neighbour | FdbEntry) -> JSON:
-    """Return the fields of a table's row by name, tuples as JSON knows them."""
-    told = {name: getattr(noun, name) for name in noun.__slots__}
-    return {k: list(v) if isinstance(v, tuple) else v for k, v in told.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +162,7 @@ class Route:
 
     def to_dict(self) -> JSON:
         """Return every field, ``null`` where the route does not say."""
-        return _row(self) | {"nexthops": [dict(hop) for hop in self.nexthops]}
+        return _row(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,17 +245,7 @@ class Namespace:
 
     def to_dict(self) -> JSON:
         """Return every field, each table as a list."""
-        tables = ("interfaces", "routes", "rules", "neighbours", "fdb")
-        return {
-            "id": self.id,
-            "name": self.name,
-            "held_by": self.held_by,
-            "names": list(self.names),
-            "pids": list(self.pids),
-            **{table: [row.to_dict() for row in getattr(self, table)] for table in tables},
-            "sysctls": dict(self.sysctls),
-            "nft": [dict(item) for item in self.nft],
-        }
+        return _row(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,7 +275,4 @@ class Snapshot:
 
     def to_dict(self) -> JSON:
         """Return ``{"namespaces": […], "warnings": […]}``, stable from run to run."""
-        return {
-            "namespaces": [namespace.to_dict() for namespace in self.namespaces],
-            "warnings": [str(warning) for warning in self.warnings],
-        }
+        return _row(self) | {"warnings": [str(warning) for warning in self.warnings]}

@@ -22,34 +22,20 @@ from netviz.net.netlink import (
     Socket,
     attribute,
     attributes,
+    numbered,
 )
 from netviz.net.parameters import ip_address, mac_address, parameters, port
 
 Names = Mapping[int, str]
 """A namespace's interfaces: index → name."""
 
-_IFLA_ADDRESS = 1
-_IFLA_IFNAME = 3
-_IFLA_MTU = 4
-_IFLA_LINK = 5
-_IFLA_MASTER = 10
-_IFLA_OPERSTATE = 16
-_IFLA_LINKINFO = 18
-_IFLA_IFALIAS = 20
-_IFLA_STATS64 = 23
-_IFLA_GROUP = 27
+_IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_LINK, _IFLA_MASTER = 1, 3, 4, 5, 10
+_IFLA_OPERSTATE, _IFLA_LINKINFO, _IFLA_IFALIAS, _IFLA_STATS64, _IFLA_GROUP = 16, 18, 20, 23, 27
 _IFLA_LINK_NETNSID = 37
 
-_INFO_KIND = 1
-_INFO_DATA = 2
-_INFO_SLAVE_KIND = 4
-_INFO_SLAVE_DATA = 5
+_INFO_KIND, _INFO_DATA, _INFO_SLAVE_KIND, _INFO_SLAVE_DATA = 1, 2, 4, 5
 
-_IFA_ADDRESS = 1
-_IFA_LOCAL = 2
-_IFA_LABEL = 3
-_IFA_BROADCAST = 4
-_IFA_FLAGS = 8
+_IFA_ADDRESS, _IFA_LOCAL, _IFA_LABEL, _IFA_BROADCAST, _IFA_FLAGS = 1, 2, 3, 4, 8
 
 _LOOPBACK_TYPE = 772
 _ADDRESSED_BY_IP = {768, 769, 776, 778, 823}  # IP tunnels: their link-layer address is an IP's.
@@ -63,44 +49,21 @@ _IFF_UP = 0x1
 _IFF_RUNNING = 0x40
 _SETTABLE = 0x93A5  # What `ip link set` can move: UP, PROMISC, ALLMULTI, NOARP, MULTICAST …
 # In the order of `ip`.
-_LINK_FLAGS = {
-    0x8: "LOOPBACK",
-    0x2: "BROADCAST",
-    0x10: "POINTOPOINT",
-    0x1000: "MULTICAST",
-    0x80: "NOARP",
-    0x200: "ALLMULTI",
-    0x100: "PROMISC",
-    0x400: "MASTER",
-    0x800: "SLAVE",
-    0x4: "DEBUG",
-    0x8000: "DYNAMIC",
-    0x4000: "AUTOMEDIA",
-    0x2000: "PORTSEL",
-    0x20: "NOTRAILERS",
-    0x1: "UP",
-    0x10000: "LOWER_UP",
-    0x20000: "DORMANT",
-    0x40000: "ECHO",
-}
+_LINK_FLAGS = numbered(
+    "0x8 LOOPBACK 0x2 BROADCAST 0x10 POINTOPOINT 0x1000 MULTICAST 0x80 NOARP 0x200 ALLMULTI "
+    "0x100 PROMISC 0x400 MASTER 0x800 SLAVE 0x4 DEBUG 0x8000 DYNAMIC 0x4000 AUTOMEDIA "
+    "0x2000 PORTSEL 0x20 NOTRAILERS 0x1 UP 0x10000 LOWER_UP 0x20000 DORMANT 0x40000 ECHO"
+)
 _STATES = ("UNKNOWN", "NOTPRESENT", "DOWN", "LOWERLAYERDOWN", "TESTING", "DORMANT", "UP")
 
 _IFA_F_SECONDARY = 0x1
 _IFA_F_PERMANENT = 0x80
-_ADDRESS_FLAGS = {
-    _IFA_F_SECONDARY: "secondary",
-    0x2: "nodad",
-    0x4: "optimistic",
-    0x8: "dadfailed",
-    0x10: "home",
-    0x20: "deprecated",
-    0x40: "tentative",
-    _IFA_F_PERMANENT: "dynamic",  # Said of the addresses without it.
-    0x100: "mngtmpaddr",
-    0x200: "noprefixroute",
-    0x400: "autojoin",
-    0x800: "stable-privacy",
-}
+# "dynamic" is said of the addresses without the flag for permanent ones.
+_ADDRESS_FLAGS = numbered(
+    "0x1 secondary 0x2 nodad 0x4 optimistic 0x8 dadfailed 0x10 home 0x20 deprecated "
+    "0x40 tentative 0x80 dynamic 0x100 mngtmpaddr 0x200 noprefixroute 0x400 autojoin "
+    "0x800 stable-privacy"
+)
 SCOPES = {0: "global", 200: "site", 253: "link", 254: "host", 255: "nowhere"}
 FAMILIES = {2: "inet", 10: "inet6"}
 

@@ -12,43 +12,19 @@ from operator import attrgetter
 
 from netviz.model import FdbEntry, Neighbour
 from netviz.net.links import FAMILIES, Names, name_of, words
-from netviz.net.netlink import AF_BRIDGE, RTM_GETNEIGH, Socket, attributes
+from netviz.net.netlink import AF_BRIDGE, RTM_GETNEIGH, Socket, attributes, numbered
 from netviz.net.parameters import ip_address, mac_address
 
-_NDA_DST = 1
-_NDA_LLADDR = 2
-_NDA_VLAN = 5
-_NDA_PORT = 6
-_NDA_VNI = 7
-_NDA_MASTER = 9
+_NDA_DST, _NDA_LLADDR, _NDA_VLAN, _NDA_PORT, _NDA_VNI, _NDA_MASTER = 1, 2, 5, 6, 7, 9
 _NUD_NOARP = 0x40
-_NUD_PERMANENT = 0x80
-_NEIGHBOUR_STATES = {
-    0x1: "INCOMPLETE",
-    0x2: "REACHABLE",
-    0x4: "STALE",
-    0x8: "DELAY",
-    0x10: "PROBE",
-    0x20: "FAILED",
-    _NUD_NOARP: "NOARP",
-    _NUD_PERMANENT: "PERMANENT",
-}
 _NTF_LEARNED_ELSEWHERE = 0x10
-_NEIGHBOUR_FLAGS = {
-    0x80: "router",
-    0x8: "proxy",
-    _NTF_LEARNED_ELSEWHERE: "extern_learn",
-    0x20: "offload",
-}
-_FDB_STATES = {_NUD_PERMANENT: "permanent", _NUD_NOARP: "static", 0x4: "stale"}
-_FDB_FLAGS = {
-    0x2: "self",
-    0x80: "router",
-    _NTF_LEARNED_ELSEWHERE: "extern_learn",
-    0x20: "offload",
-    0x4: "master",
-    0x40: "sticky",
-}
+_NEIGHBOUR_STATES = numbered(
+    "0x1 INCOMPLETE 0x2 REACHABLE 0x4 STALE 0x8 DELAY 0x10 PROBE 0x20 FAILED 0x40 NOARP "
+    "0x80 PERMANENT"
+)
+_NEIGHBOUR_FLAGS = numbered("0x80 router 0x8 proxy 0x10 extern_learn 0x20 offload")
+_FDB_STATES = numbered("0x80 permanent 0x40 static 0x4 stale")
+_FDB_FLAGS = numbered("0x2 self 0x80 router 0x10 extern_learn 0x20 offload 0x4 master 0x40 sticky")
 
 _neighbour_header = struct.Struct("BxxxiHBB")
 _unsigned = struct.Struct("I").unpack

@@ -22,16 +22,8 @@ from typing import Self
 NETLINK_ROUTE = 0
 NETLINK_NETFILTER = 12
 
-RTM_DELLINK = 17
-RTM_GETLINK = 18
-RTM_SETLINK = 19
-RTM_GETADDR = 22
-RTM_GETROUTE = 26
-RTM_GETNEIGH = 30
-RTM_GETRULE = 34
-RTM_GETQDISC = 38
-RTM_GETNETCONF = 82
-RTM_GETNSID = 90
+RTM_DELLINK, RTM_GETLINK, RTM_SETLINK, RTM_GETADDR, RTM_GETROUTE = 17, 18, 19, 22, 26
+RTM_GETNEIGH, RTM_GETRULE, RTM_GETQDISC, RTM_GETNETCONF, RTM_GETNSID = 30, 34, 38, 82, 90
 RTM_GETNEXTHOP = 106
 
 NLM_F_CREATE = 0x400
@@ -79,6 +71,12 @@ def attributes(data: bytes, offset: int = 0) -> Attributes:
 def attribute(kind: int, value: bytes) -> bytes:
     """Return one attribute as bytes, padded to four."""
     return struct.pack("HH", len(value) + 4, kind) + value + bytes(-len(value) % 4)
+
+
+def numbered(text: str) -> dict[int, str]:
+    """Return words by their numbers in the kernel's headers: ``{1: "up"}`` for ``"1 up"``."""
+    words = text.split()
+    return {int(number, 0): word for number, word in zip(words[::2], words[1::2], strict=True)}
 
 
 class Socket:

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from netviz.net.netlink import Attributes, attributes
+from netviz.net.netlink import Attributes, attributes, numbered
 
 Decoder = Callable[[bytes], object]
 Table = Mapping[int, tuple[str, Decoder]]
@@ -112,169 +112,122 @@ def _one_of(*names: str) -> Decoder:
     return name
 
 
-_IP4_MULTICAST = {str(number) for number in range(224, 240)}
-_VLAN_PROTOCOL = {0x8100: "802.1Q", 0x88A8: "802.1ad"}
-_MACVLAN_MODE = {1: "private", 2: "vepa", 4: "bridge", 8: "passthru", 16: "source"}
-_VLAN_FLAGS = {1: "REORDER_HDR", 2: "GVRP", 4: "LOOSE_BINDING", 8: "MVRP", 16: "BRIDGE_BINDING"}
-_CARRIED_BY_4 = {0: "any", 4: "ipip", 41: "ip6ip", 137: "mplsip"}
-_CARRIED_BY_6 = {0: "any", 4: "ipip6", 41: "ip6ip6"}
+def _bits(names: Mapping[int, str]) -> Decoder:
+    return lambda value: [name for bit, name in names.items() if _number(value[:4]) & bit]
+
+
+def _word(names: Mapping[int, str]) -> Decoder:
+    return lambda value: names.get(_number(value))
 
 
 def _vlan_protocol(value: bytes) -> object:
     number = _port_number(value)
-    return _VLAN_PROTOCOL.get(number, number)
+    return {0x8100: "802.1Q", 0x88A8: "802.1ad"}.get(number, number)
 
 
-def _vlan_flags(value: bytes) -> list[str]:
-    number = _number(value[:4])
-    return [name for bit, name in _VLAN_FLAGS.items() if number & bit]
+def _table(told: Mapping[Decoder, str]) -> Table:
+    """Return attribute → (name, decoder); ``told`` gives the "number name …" of each decoder."""
+    return {
+        number: (name, decoder)
+        for decoder, text in told.items()
+        for number, name in numbered(text).items()
+    }
 
 
-_BRIDGE: Table = {
-    1: ("forward_delay", _number),
-    2: ("hello_time", _number),
-    3: ("max_age", _number),
-    4: ("ageing_time", _number),
-    5: ("stp_state", _number),
-    6: ("priority", _number),
-    7: ("vlan_filtering", _number),
-    8: ("vlan_protocol", _vlan_protocol),
-    11: ("bridge_id", _bridge_id),
-    10: ("root_id", _bridge_id),
-    12: ("root_port", _number),
-    13: ("root_path_cost", _number),
-    14: ("topology_change", _number),
-    15: ("topology_change_detected", _number),
-    39: ("vlan_default_pvid", _number),
-    9: ("group_fwd_mask", _bare_hexadecimal),
-    20: ("group_addr", mac_address),
-    23: ("mcast_snooping", _number),
-    22: ("mcast_router", _number),
-    25: ("mcast_querier", _number),
-    36: ("nf_call_iptables", _number),
-    37: ("nf_call_ip6tables", _number),
-    38: ("nf_call_arptables", _number),
-}
+_IP4_MULTICAST = {str(number) for number in range(224, 240)}
+_MACVLAN_MODE = numbered("1 private 2 vepa 4 bridge 8 passthru 16 source")
+_VLAN_FLAGS = numbered("1 REORDER_HDR 2 GVRP 4 LOOSE_BINDING 8 MVRP 16 BRIDGE_BINDING")
+_CARRIED_BY_4 = numbered("0 any 4 ipip 41 ip6ip 137 mplsip")
+_CARRIED_BY_6 = numbered("0 any 4 ipip6 41 ip6ip6")
+_BOND_MODE = numbered(
+    "0 balance-rr 1 active-backup 2 balance-xor 3 broadcast 4 802.3ad 5 balance-tlb 6 balance-alb"
+)
 
-_BRIDGE_PORT: Table = {
-    1: ("state", _one_of("disabled", "listening", "learning", "forwarding", "blocking")),
-    2: ("priority", _number),
-    3: ("cost", _number),
-    4: ("hairpin", _boolean),
-    5: ("guard", _boolean),
-    6: ("root_block", _boolean),
-    7: ("fastleave", _boolean),
-    8: ("learning", _boolean),
-    9: ("flood", _boolean),
-    17: ("id", _hexadecimal),
-    18: ("no", _hexadecimal),
-    15: ("designated_port", _number),
-    16: ("designated_cost", _number),
-    14: ("bridge_id", _bridge_id),
-    13: ("root_id", _bridge_id),
-    10: ("proxy_arp", _boolean),
-    25: ("multicast_router", _number),
-    27: ("mcast_flood", _boolean),
-    30: ("bcast_flood", _boolean),
-    32: ("neigh_suppress", _boolean),
-    31: ("group_fwd_mask", _bare_hexadecimal),
-    29: ("vlan_tunnel", _boolean),
-    33: ("isolated", _boolean),
-    39: ("locked", _boolean),
-}
-
-_VXLAN: Table = {
-    1: ("id", _number),
-    2: ("remote", _address_if_set),
-    16: ("remote6", _address_if_set),
-    4: ("local", _address_if_set),
-    17: ("local6", _address_if_set),
-    3: ("link", _if_set),
-    15: ("port", _port_number),
-    7: ("learning", _boolean),
-    11: ("proxy", _if_true),
-    12: ("rsc", _if_true),
-    13: ("l2miss", _if_true),
-    14: ("l3miss", _if_true),
-    6: ("tos", _if_set),
-    5: ("ttl", _number),
-    8: ("ageing", _number),
-    25: ("external", _if_true),
-}
-
-_IP_TUNNEL: Table = {
-    9: ("proto", lambda value: _CARRIED_BY_4.get(_number(value))),
-    3: ("remote", _address_or_any),
-    2: ("local", _address_or_any),
-    1: ("link", _if_set),
-    4: ("ttl", _number),
-    5: ("tos", _if_set),
-    10: ("pmtudisc", _boolean),
-}
-
-_GRE: Table = {
-    7: ("remote", _address_or_any),
-    6: ("local", _address_or_any),
-    1: ("link", _if_set),
-    8: ("ttl", _number),
-    9: ("tos", _if_set),
-    10: ("pmtudisc", _boolean),
-    4: ("ikey", _address_if_set),
-    5: ("okey", _address_if_set),
-}
-
-_IP6_TUNNEL: Table = {
-    9: ("proto", lambda value: _CARRIED_BY_6.get(_number(value))),
-    3: ("remote", _address_or_any),
-    2: ("local", _address_or_any),
-    1: ("link", _if_set),
-    4: ("ttl", _number),
-}
-
-_IP6_GRE: Table = {number: _GRE[number] for number in (7, 6, 1, 8, 4, 5)}
-
-_TUN: Table = {
-    3: ("type", lambda value: {1: "tun", 2: "tap"}.get(_number(value))),
-    4: ("pi", _boolean),
-    5: ("vnet_hdr", _boolean),
-    7: ("multi_queue", _boolean),
-    6: ("persist", _boolean),
-    1: ("user", _number),
-    2: ("group", _number),
-}
-
-_BOND_MODES = (
-    "balance-rr",
-    "active-backup",
-    "balance-xor",
-    "broadcast",
-    "802.3ad",
-    "balance-tlb",
-    "balance-alb",
+_BRIDGE = _table(
+    {
+        _number: "1 forward_delay 2 hello_time 3 max_age 4 ageing_time 5 stp_state 6 priority "
+        "7 vlan_filtering 12 root_port 13 root_path_cost 14 topology_change "
+        "15 topology_change_detected 22 mcast_router 23 mcast_snooping 25 mcast_querier "
+        "36 nf_call_iptables 37 nf_call_ip6tables 38 nf_call_arptables 39 vlan_default_pvid",
+        _vlan_protocol: "8 vlan_protocol",
+        _bridge_id: "10 root_id 11 bridge_id",
+        _bare_hexadecimal: "9 group_fwd_mask",
+        mac_address: "20 group_addr",
+    }
+)
+_BRIDGE_PORT = _table(
+    {
+        _one_of("disabled", "listening", "learning", "forwarding", "blocking"): "1 state",
+        _number: "2 priority 3 cost 15 designated_port 16 designated_cost 25 multicast_router",
+        _boolean: "4 hairpin 5 guard 6 root_block 7 fastleave 8 learning 9 flood 10 proxy_arp "
+        "27 mcast_flood 29 vlan_tunnel 30 bcast_flood 32 neigh_suppress 33 isolated 39 locked",
+        _hexadecimal: "17 id 18 no",
+        _bridge_id: "13 root_id 14 bridge_id",
+        _bare_hexadecimal: "31 group_fwd_mask",
+    }
+)
+_VXLAN = _table(
+    {
+        _number: "1 id 5 ttl 8 ageing",
+        _address_if_set: "2 remote 16 remote6 4 local 17 local6",
+        _if_set: "3 link 6 tos",
+        _port_number: "15 port",
+        _boolean: "7 learning",
+        _if_true: "11 proxy 12 rsc 13 l2miss 14 l3miss 25 external",
+    }
+)
+_GENEVE = _table(
+    {_number: "1 id 3 ttl", _address_if_set: "2 remote 7 remote6", _port_number: "5 port"}
+)
+_VLAN = _table({_vlan_protocol: "5 protocol", _number: "1 id", _bits(_VLAN_FLAGS): "2 flags"})
+_MACVLAN = _table({_word(_MACVLAN_MODE): "1 mode"})
+_IP_TUNNEL = _table(
+    {
+        _word(_CARRIED_BY_4): "9 proto",
+        _address_or_any: "3 remote 2 local",
+        _if_set: "1 link 5 tos",
+        _number: "4 ttl",
+        _boolean: "10 pmtudisc",
+    }
+)
+_IP6_TUNNEL = _table(
+    {
+        _word(_CARRIED_BY_6): "9 proto",
+        _address_or_any: "3 remote 2 local",
+        _if_set: "1 link",
+        _number: "4 ttl",
+    }
+)
+_GRE = _table(
+    {
+        _address_or_any: "7 remote 6 local",
+        _if_set: "1 link 9 tos",
+        _number: "8 ttl",
+        _boolean: "10 pmtudisc",
+        _address_if_set: "4 ikey 5 okey",
+    }
+)
+_IP6_GRE = {number: _GRE[number] for number in (7, 6, 1, 8, 4, 5)}
+_TUN = _table(
+    {
+        _word({1: "tun", 2: "tap"}): "3 type",
+        _boolean: "4 pi 5 vnet_hdr 6 persist 7 multi_queue",
+        _number: "1 user 2 group",
+    }
 )
 
 _KINDS: Mapping[str, Table] = {
     "bridge": _BRIDGE,
     "vxlan": _VXLAN,
-    "geneve": {
-        1: ("id", _number),
-        2: ("remote", _address_if_set),
-        7: ("remote6", _address_if_set),
-        3: ("ttl", _number),
-        5: ("port", _port_number),
-    },
-    "vlan": {5: ("protocol", _vlan_protocol), 1: ("id", _number), 2: ("flags", _vlan_flags)},
-    "macvlan": {1: ("mode", lambda value: _MACVLAN_MODE.get(_number(value)))},
-    "macvtap": {1: ("mode", lambda value: _MACVLAN_MODE.get(_number(value)))},
-    "ipvlan": {1: ("mode", _one_of("l2", "l3", "l3s"))},
-    "ipip": _IP_TUNNEL,
-    "sit": _IP_TUNNEL,
+    "geneve": _GENEVE,
+    "vlan": _VLAN,
+    **dict.fromkeys(("macvlan", "macvtap"), _MACVLAN),
+    "ipvlan": _table({_one_of("l2", "l3", "l3s"): "1 mode"}),
+    **dict.fromkeys(("ipip", "sit"), _IP_TUNNEL),
     "ip6tnl": _IP6_TUNNEL,
-    "gre": _GRE,
-    "gretap": _GRE,
-    "ip6gre": _IP6_GRE,
-    "ip6gretap": _IP6_GRE,
+    **dict.fromkeys(("gre", "gretap"), _GRE),
+    **dict.fromkeys(("ip6gre", "ip6gretap"), _IP6_GRE),
     "tun": _TUN,
-    "bond": {1: ("mode", _one_of(*_BOND_MODES)), 3: ("miimon", _number)},
-    "vrf": {1: ("table", _number)},
+    "bond": _table({_word(_BOND_MODE): "1 mode", _number: "3 miimon"}),
+    "vrf": _table({_number: "1 table"}),
 }

@@ -12,85 +12,31 @@ from functools import lru_cache
 
 from netviz.model import Route, Rule
 from netviz.net.links import FAMILIES, SCOPES, Names, name_of, text, words
-from netviz.net.netlink import RTM_GETROUTE, RTM_GETRULE, Attributes, Socket, attributes
+from netviz.net.netlink import RTM_GETROUTE, RTM_GETRULE, Attributes, Socket, attributes, numbered
 from netviz.net.parameters import ip_address
 
-_RTA_DST = 1
-_RTA_OIF = 4
-_RTA_GATEWAY = 5
-_RTA_PRIORITY = 6
-_RTA_PREFSRC = 7
-_RTA_MULTIPATH = 9
-_RTA_TABLE = 15
-_RTA_VIA = 18
+_RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_PRIORITY, _RTA_PREFSRC, _RTA_MULTIPATH = 1, 4, 5, 6, 7, 9
+_RTA_TABLE, _RTA_VIA = 15, 18
 
 _CLONED = 0x200
-_ROUTE_TYPES = {
-    1: "unicast",
-    2: "local",
-    3: "broadcast",
-    4: "anycast",
-    5: "multicast",
-    6: "blackhole",
-    7: "unreachable",
-    8: "prohibit",
-    9: "throw",
-    10: "nat",
-    11: "xresolve",
-}
-_PROTOCOLS = {
-    0: "unspec",
-    1: "redirect",
-    2: "kernel",
-    3: "boot",
-    4: "static",
-    8: "gated",
-    9: "ra",
-    10: "mrt",
-    11: "zebra",
-    12: "bird",
-    13: "dnrouted",
-    14: "xorp",
-    15: "ntk",
-    16: "dhcp",
-    18: "keepalived",
-    42: "babel",
-    99: "openr",
-    186: "bgp",
-    187: "isis",
-    188: "ospf",
-    189: "rip",
-    192: "eigrp",
-}
-_ROUTE_FLAGS = {
-    0x1: "dead",
-    0x4: "onlink",
-    0x2: "pervasive",
-    0x8: "offload",
-    0x40: "trap",
-    0x100: "notify",
-    0x10: "linkdown",
-    0x20: "unresolved",
-    0x4000: "rt_offload",
-    0x8000: "rt_trap",
-}
+_ROUTE_TYPES = numbered(
+    "1 unicast 2 local 3 broadcast 4 anycast 5 multicast 6 blackhole 7 unreachable 8 prohibit "
+    "9 throw 10 nat 11 xresolve"
+)
+_PROTOCOLS = numbered(
+    "0 unspec 1 redirect 2 kernel 3 boot 4 static 8 gated 9 ra 10 mrt 11 zebra 12 bird "
+    "13 dnrouted 14 xorp 15 ntk 16 dhcp 18 keepalived 42 babel 99 openr 186 bgp 187 isis "
+    "188 ospf 189 rip 192 eigrp"
+)
+_ROUTE_FLAGS = numbered(
+    "0x1 dead 0x4 onlink 0x2 pervasive 0x8 offload 0x40 trap 0x100 notify 0x10 linkdown "
+    "0x20 unresolved 0x4000 rt_offload 0x8000 rt_trap"
+)
 
-_FRA_DST = 1
-_FRA_SRC = 2
-_FRA_IIFNAME = 3
-_FRA_PRIORITY = 6
-_FRA_FWMARK = 10
-_FRA_TABLE = 15
+_FRA_DST, _FRA_SRC, _FRA_IIFNAME, _FRA_PRIORITY, _FRA_FWMARK, _FRA_TABLE = 1, 2, 3, 6, 10, 15
 _FRA_OIFNAME = 17
 _RULE_INVERTED = 0x2
-_RULE_ACTIONS = {
-    1: "lookup",
-    2: "goto",
-    3: "nop",
-    6: "blackhole",
-    7: "unreachable",
-    8: "prohibit",
-}
+_RULE_ACTIONS = numbered("1 lookup 2 goto 3 nop 6 blackhole 7 unreachable 8 prohibit")
 
 _route_header = struct.Struct("8BI")
 _nexthop_header = struct.Struct("HBBi")
