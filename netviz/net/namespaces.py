@@ -148,9 +148,8 @@ class _Finding:
             if known and len(known.pids) < MOST_PIDS:
                 known.pids.append(pid)
         if hidden and not inside():
-            self.cautions.append(
-                Caution(f"{hidden} of the machine's processes hide their namespace; try with sudo")
-            )
+            remedy = "; run it with sudo" if os.geteuid() else ""
+            self.cautions.append(Caution(f"processes that hide their namespace: {hidden}{remedy}"))
 
     def held_byfiles(self) -> None:
         """Look at every open descriptor. Equivalent to: ``ls -l /proc/*/fd``."""

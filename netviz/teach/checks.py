@@ -13,14 +13,11 @@ import shutil
 import socket
 import subprocess
 import time
-from concurrent.futures import Future
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from threading import Thread
 from typing import TYPE_CHECKING, TypeVar
 
 from netviz.errors import ExerciseError, NetvizError
-from netviz.lab.syscalls import CLONE_NEWNET, setns
 from netviz.model import JSON, Interface, Namespace, Snapshot, printable
 from netviz.net import namespaces
 from netviz.net.discovery import snapshot
@@ -210,26 +207,15 @@ def _listening() -> set[int]:
 
 def _inside(found: Namespace, work: Callable[[], _T]) -> _T:
     """Do ``work`` in a namespace, on a thread of its own: the caller stays where it is."""
-    done: Future[_T] = Future()
 
-    def there() -> None:
-        try:
-            place = next(each for each in namespaces.find()[0] if each.id == found.id)
-            with place.opened() as fd:
-                setns(fd, CLONE_NEWNET)
-            done.set_result(work())
-        except StopIteration:
-            done.set_exception(FileNotFoundError(f"namespace {found.name} is gone"))
-        except Exception as error:
-            done.set_exception(error)
+    def there() -> _T:
+        place = next((each for each in namespaces.find()[0] if each.id == found.id), None)
+        if place is None:
+            raise FileNotFoundError(f"namespace {found.name} is gone")
+        place.enter()
+        return work()
 
-    worker = Thread(target=there, name="netviz-check", daemon=True)
-    worker.start()
-    worker.join()
-    # Python lets go of a thread before the kernel does; until then a namespace is held.
-    while Path(f"/proc/self/task/{worker.native_id}").exists():
-        time.sleep(0)
-    return done.result()
+    return namespaces.aside(there)
 
 
 def _short(endpoint: str) -> str:
