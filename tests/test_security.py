@@ -114,7 +114,7 @@ def _network() -> dict[str, object]:
         for address in link.get("addr_info", ()):
             address.pop("valid_life_time", None)
             address.pop("preferred_life_time", None)
-    if shutil.which("nft"):
+    if shutil.which("nft") and (os.geteuid() == 0 or inside()):  # Others may not even look.
         told["nft"] = _answer("nft", "list", "ruleset")
     return told
 

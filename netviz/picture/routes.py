@@ -148,6 +148,12 @@ class _Routing:
             return u + side * made.spans[name] / 2, v + made.offsets[plug]
         return u + made.offsets[plug], v + (-1 if edge == BEFORE else 1) * made.depths[name] / 2
 
+    def _clear(self, channel: int) -> Pair:
+        """Return the part of a channel that has no tracks: only there may a wire slant."""
+        start, end = self.channels[channel]
+        above, below = (sum(self.tracks[channel, edge].values()) for edge in (AFTER, BEFORE))
+        return start + above, end - below
+
     def _path(self, link: Link) -> list[Pair]:
         a, b = link.ends
         if not self.made.facing(link):
@@ -163,7 +169,7 @@ class _Routing:
         here = start[0]
         lanes = self.made.dealt.chains[link.id]
         for there in (*(self.made.us[lane] for lane in lanes), end[0]):
-            first, last = self.channels[channel] if down else self.channels[channel][::-1]
+            first, last = self._clear(channel) if down else self._clear(channel)[::-1]
             points += [(here, first), (there, last)]
             here, channel = there, channel + (1 if down else -1)
         return [*points, end]
@@ -201,7 +207,7 @@ class _Routing:
         channels = [number for number, words in self.words.items() if link in words]
         if not channels:
             return _halfway(path)
-        start, end = self.channels[channels[0]]
+        start, end = self._clear(channels[0])
         words = self.words[channels[0]]
         v = start + (end - start) * (words.index(link) + 1) / (len(words) + 1)
         return _at_height(path, v), v
