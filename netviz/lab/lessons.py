@@ -6,6 +6,7 @@ leaves the old one beside it under another name.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -19,6 +20,11 @@ _SUFFIX = ".ipynb"
 def published(source: Path) -> list[Path]:
     """Return the lessons in a folder, in their order."""
     return sorted(source.glob(f"[0-9]*{_SUFFIX}"))
+
+
+def question(lesson: Path) -> str:
+    """Return what a lesson asks: its title."""
+    return str(json.loads(lesson.read_text())["cells"][0]["source"][0]).strip("# \n")
 
 
 def find(source: Path, name: str) -> Path:

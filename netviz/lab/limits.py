@@ -16,55 +16,34 @@ _FILES, _USERS, _NETWORKS, _MEMORY = 4096, 20, 200, _GIGABYTE
 
 def limits() -> list[Finding]:
     """Return the limits of this process and this machine, each with what lies below it."""
-    labs, networks = "labs cannot run side by side", "a large network cannot be built"
+    _, files = resource.getrlimit(resource.RLIMIT_NOFILE)
+    free = _available()
+    large, watched = "a large network cannot be built", "a large network cannot be watched"
+    raise_files = "raise nofile in /etc/security/limits.conf"
+    give_more = "close other programs, or allow the container more"
     return [
-        _open_files(),
-        _namespaces("user", _USERS, labs),
-        _namespaces("net", _NETWORKS, networks),
-        _memory(),
+        _most("open files", "ulimit -Hn", watched, raise_files, files, _FILES),
+        _namespaces("user", "labs cannot run side by side", _USERS),
+        _namespaces("net", large, _NETWORKS),
+        Finding(
+            Probe("limits", "memory", "free --giga", "a notebook may end in the middle", give_more),
+            free >= _MEMORY,
+            f"{free / _GIGABYTE:.1f} GB available",
+        ),
     ]
 
 
-def _open_files() -> Finding:
-    probe = Probe(
-        "limits",
-        "open files",
-        "ulimit -Hn",
-        "a large network cannot be watched",
-        "raise nofile in /etc/security/limits.conf",
-    )
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    most = _ENDLESS if hard == resource.RLIM_INFINITY else hard
-    return Finding(probe, most >= _FILES, _number(most))
-
-
-def _namespaces(kind: str, enough: int, cost: str) -> Finding:
+def _namespaces(kind: str, cost: str, enough: int) -> Finding:
     name = f"user.max_{kind}_namespaces"
-    probe = Probe(
-        "limits",
-        f"{kind} namespaces",
-        f"sysctl {name}",
-        cost,
-        f"sudo sysctl -w {name}=15000",
-    )
+    remedy = f"sudo sysctl -w {name}=15000"
     most = int(sysctl(name) or 0)
-    return Finding(probe, most >= enough, _number(most))
+    return _most(f"{kind} namespaces", f"sysctl {name}", cost, remedy, most, enough)
 
 
-def _number(most: int) -> str:
-    return "without limit" if most >= _ENDLESS else f"{most:,}"
-
-
-def _memory() -> Finding:
-    probe = Probe(
-        "limits",
-        "memory",
-        "free --giga",
-        "a notebook may end in the middle",
-        "close other programs, or allow the container more",
-    )
-    free = _available()
-    return Finding(probe, free >= _MEMORY, f"{free / _GIGABYTE:.1f} GB available")
+def _most(name: str, command: str, cost: str, remedy: str, most: int, enough: int) -> Finding:
+    endless = most == resource.RLIM_INFINITY or most >= _ENDLESS
+    said = "without limit" if endless else f"{most:,}"
+    return Finding(Probe("limits", name, command, cost, remedy), endless or most >= enough, said)
 
 
 def _available() -> int:

@@ -92,8 +92,7 @@ def enter(supervision: Supervision = Supervision()) -> None:  # noqa: B008 (it i
     outer = os.getpid()
     facts = Facts.of_this_machine()  # In a new user namespace the limits are others.
     working = _working_folder()
-    home = Path(os.path.expanduser("~"))  # noqa: PTH111 (Path's fails where there is none)
-    own = filesystem.own_folders((home, working, Path("/tmp")))
+    own = filesystem.own_folders((_home(), working, Path("/tmp")))
     held_before = hold_signals()
     try:
         trees = identity.become_root(CLONE_NEWPID, own)
@@ -107,20 +106,23 @@ def enter(supervision: Supervision = Supervision()) -> None:  # noqa: B008 (it i
             os.close(fd)
         supervise(first, ours, supervision, held_before, facts)
     ours.close()
-    os.close(life_write)
-    die_with_parent(signal.SIGKILL)
-    if select.select([life_read], [], [], 0)[0]:
-        os._exit(1)  # The supervisor died before it could take us along.
-    os.close(life_read)
-    with _refusal_told(theirs):
+    _live_no_longer_than(life_read, life_write)
+    with _outcome_told(theirs):
         umask = os.umask(0o022)
         unshare(CLONE_NEWNS)
         filesystem.build(own, trees, tools=supervision.tools, next_pid=outer)
         _become_the_program(theirs, working)
         os.umask(umask)
-    signal.pthread_sigmask(signal.SIG_SETMASK, held_before)
-    theirs.send(b"ready")
-    theirs.close()
+        signal.pthread_sigmask(signal.SIG_SETMASK, held_before)
+
+
+def _live_no_longer_than(life: int, others_end: int) -> None:
+    """End when the supervisor does, or now if it died before it could take us along."""
+    os.close(others_end)
+    die_with_parent(signal.SIGKILL)
+    if select.select([life], [], [], 0)[0]:
+        os._exit(1)
+    os.close(life)
 
 
 def run(command: list[str], supervision: Supervision = Supervision()) -> Never:  # noqa: B008
@@ -185,14 +187,20 @@ def _become_the_program(report: socket.socket, folder: Path) -> None:
 
 
 @contextmanager
-def _refusal_told(report: socket.socket) -> Iterator[None]:
-    """End, and tell the supervisor why, where the kernel refuses a step."""
+def _outcome_told(report: socket.socket) -> Iterator[None]:
+    """Tell the supervisor that the program is ready; where the kernel refuses, why, and end."""
     try:
         yield
     except OSError as error:
         refused = [error.errno, error.strerror, error.filename]
         report.send(json.dumps({"refused": refused}).encode())
         os._exit(1)
+    report.send(b"ready")
+    report.close()
+
+
+def _home() -> Path:
+    return Path(os.path.expanduser("~"))  # noqa: PTH111 (Path's fails where there is none)
 
 
 def _working_folder() -> Path:

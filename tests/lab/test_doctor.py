@@ -17,12 +17,11 @@ from rich.console import Console
 
 from netviz.errors import SandboxError
 from netviz.lab import commands as cell
-from netviz.lab import components, lessons
+from netviz.lab import components
 from netviz.lab.doctor import Report
 from netviz.lab.limits import limits
-from netviz.lab.probes import LESSONS, PROBES, USER_NAMESPACES, Finding
+from netviz.lab.probes import PROBES, USER_NAMESPACES, Finding
 from netviz.lab.refusals import COMMAND
-from netviz.lab.resources import notebooks
 
 pytestmark = pytest.mark.outside
 
@@ -112,6 +111,7 @@ def test_lab_starts_and_makes_what_the_lessons_make(outside: dict) -> None:
     assert all(finding(outside, "link kinds", kind)["works"] for kind in ("veth", "bridge"))
 
 
+@pytest.mark.outside(only=True)
 def test_in_a_lab_it_finds_the_same_and_says_where_it_is(outside: dict, in_a_lab: dict) -> None:
     assert (outside["inside"], in_a_lab["inside"]) == (False, True)
     worked = [
@@ -175,6 +175,7 @@ def test_setting_that_a_container_froze_is_a_lack() -> None:
     assert "systempaths=unconfined" in sysctl["remedy"]
 
 
+@pytest.mark.outside(only=True)
 def test_where_no_lab_can_start_the_words_are_those_of_the_error() -> None:
     done = on_a_machine(REFUSING, "doctor", "--json")
     found = report(done)
@@ -184,6 +185,7 @@ def test_where_no_lab_can_start_the_words_are_those_of_the_error() -> None:
     assert found["refusal"] == f"{lack['detail']} (like: {COMMAND}); {lack['remedy']}"
 
 
+@pytest.mark.outside(only=True)
 def test_where_no_lab_can_start_the_rest_is_still_told() -> None:
     found = report(on_a_machine(REFUSING, "doctor", "--json"))
     assert finding(found, "programs", "ip")["works"]
@@ -262,14 +264,6 @@ def test_refusal_is_shown_with_cause_and_remedy() -> None:
     assert "run: sudo sysctl -w sun=1" in text
     assert "cannot start a lab: it rains" in text
     assert "No lesson can run here, because no lab can start." in text
-
-
-def test_questions_are_the_lessons_own() -> None:
-    titles = {
-        int(lesson.name[:2]): json.loads(lesson.read_text())["cells"][0]["source"][0]
-        for lesson in lessons.published(notebooks())
-    }
-    assert {number: title.strip("# \n") for number, title in titles.items()} == LESSONS
 
 
 def test_every_program_that_is_installed_is_looked_for() -> None:
