@@ -69,10 +69,11 @@ def test_no_more_user_namespaces_is_told_with_the_setting() -> None:
     )
 
 
-def test_no_more_of_the_first_namespaces_is_told_with_the_setting() -> None:
-    done = with_namespaces("max_pid_namespaces")
+@pytest.mark.parametrize("kind", ["pid", "mnt", "net"])
+def test_no_more_of_other_namespaces_is_told_with_the_setting(kind: str) -> None:
+    done = with_namespaces(f"max_{kind}_namespaces")
     assert done.returncode == 2
-    assert "(user.max_pid_namespaces = 0)" in done.stderr
+    assert f"(user.max_{kind}_namespaces = 0)" in done.stderr
 
 
 def test_seccomp_that_forbids_unshare_is_named() -> None:
