@@ -39,7 +39,6 @@ ONLY_IMPORTERS = {
     "anywidget": ("picture.widgets",),
     "ctypes": ("lab.syscalls",),
     "click": ("cli",),
-    "pytest": ("lab.pytesting",),
     "IPython": ("lab.kernel", "lab.magics"),
     "ipykernel": ("lab.kernel",),
 }

@@ -82,21 +82,8 @@ def build(own: list[Path], trees: Mapping[Path, int], *, tools: Path | None, nex
 def show_namespaces() -> None:
     """Mount what shows the namespaces that the calling process is in: the lab's, by now."""
     mount("mqueue", "/dev/mqueue", "mqueue", MS_NOSUID | MS_NOEXEC)
-    _mount_sysfs("/sys")
+    mount_sysfs("/sys")
     bind_over("/proc/self/ns/net", ROOT)
-
-
-def fresh_sys() -> None:
-    """Let /sys show the network namespace of the caller.
-
-    Only in the two places where it differs: /sys itself stays, because ``ip netns exec`` takes
-    away one that it can take away, and then forgets that it may mount a read-only one only.
-    """
-    fresh = PRIVATE / "fresh"
-    fresh.mkdir(exist_ok=True)
-    if _mount_sysfs(str(fresh)):
-        for name in ("class/net", "devices/virtual/net"):
-            mount(str(fresh / name), f"/sys/{name}", flags=MS_BIND)
 
 
 def own_folders(folders: Iterable[Path]) -> list[Path]:
@@ -201,7 +188,7 @@ def _proc(next_pid: int) -> None:
         Path("/proc/sys/kernel/ns_last_pid").write_text(str(next_pid - 1))
 
 
-def _mount_sysfs(target: str) -> bool:
+def mount_sysfs(target: str) -> bool:
     """Mount it, read-only where no other is allowed; tell whether any is."""
     for flags in (_SAFE, _SAFE | MS_RDONLY):
         with contextlib.suppress(PermissionError):

@@ -20,10 +20,10 @@ import pytest
 from oracle import sh
 
 from netviz.errors import NetvizError, SandboxError
-from netviz.lab.pytesting import fresh_network
 from netviz.net import history
 from netviz.net.discovery import snapshot
 from netviz.net.history import reset
+from tests.sandboxed import fresh_network
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Run a whole pytest session in a lab: ``pytest -p netviz.lab.pytesting``.
+"""Run a whole pytest session in a lab: ``pytest -p tests.sandboxed``.
 
 The session enters before pytest captures anything, so output, coverage, debuggers and the exit
 status work as ever. Each test then gets a network namespace and a /run/netns of its own: what one
@@ -21,12 +21,13 @@ import pytest
 
 from netviz.errors import SandboxError
 from netviz.lab.components import tree
-from netviz.lab.filesystem import OUTER, ROOT, bind_over, fresh_sys
+from netviz.lab.filesystem import OUTER, PRIVATE, ROOT, bind_over, mount_sysfs
 from netviz.lab.sandbox import Supervision, enter, inside, loopback_up
 from netviz.lab.syscalls import (
     CLONE_FS,
     CLONE_NEWNET,
     CLONE_NEWNS,
+    MS_BIND,
     MS_PRIVATE,
     MS_REC,
     mount,
@@ -105,7 +106,7 @@ def fresh_network() -> Iterator[None]:
     # `ip netns add` shares /run/netns with every mount namespace that it was copied to.
     mount("", "/", flags=MS_REC | MS_PRIVATE)
     mount("tmpfs", "/run/netns", "tmpfs", options="mode=755")
-    fresh_sys()
+    _fresh_sys()
     bind_over(f"/proc/self/fd/{before[CLONE_NEWNET]}", OUTER)
     bind_over("/proc/self/ns/net", ROOT)
     loopback_up()
@@ -118,3 +119,16 @@ def fresh_network() -> Iterator[None]:
             setns(fd, kind)
             os.close(fd)
         os.chdir(folder)  # Entering a mount namespace leads to its root folder.
+
+
+def _fresh_sys() -> None:
+    """Let /sys show the network namespace of the caller.
+
+    Only in the two places where it differs: /sys itself stays, because ``ip netns exec`` takes
+    away one that it can take away, and then forgets that it may mount a read-only one only.
+    """
+    fresh = PRIVATE / "fresh"
+    fresh.mkdir(exist_ok=True)
+    if mount_sysfs(str(fresh)):
+        for name in ("class/net", "devices/virtual/net"):
+            mount(str(fresh / name), f"/sys/{name}", flags=MS_BIND)
