@@ -57,7 +57,9 @@ ONLY_CALLERS = {
 }
 LINES_OF_A_MODULE = 300
 LINES_OF_A_FUNCTION = 40
-LINES_OF_THE_LIBRARY = 5000
+# The aim is 5,000, for then it can be read in an evening. It has outgrown that, and may grow no
+# further: whoever adds lines finds others to take away.
+LINES_OF_THE_LIBRARY = 5700
 
 
 @cache
@@ -153,7 +155,7 @@ def test_module_and_its_functions_are_short(module: str) -> None:
     assert [name for name, lines in functions(module) if lines > LINES_OF_A_FUNCTION] == []
 
 
-def test_whole_library_can_be_read_in_an_evening() -> None:
+def test_whole_library_grows_no_further() -> None:
     files = (*MODULES.values(), *LIBRARY.rglob("*.js"))
     sizes = [(lines_of_code(path), str(path.relative_to(LIBRARY))) for path in files]
     total = sum(lines for lines, _ in sizes)
