@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     import networkx as nx
 
 _MASTERS = {"bridge", "bond", "team", "vrf"}
-_MOST_LINES = 4
 _MOST_WARNINGS = 6
 
 
@@ -206,7 +205,7 @@ class _Sorting:
     def _stack(self, space: Namespace, own: list[tuple[str, Interface]]) -> Block:
         """Return the box of a host's own stack, with the interfaces that lead to what is inside."""
         lines = [("the namespace itself", "note")]
-        lines += _facts(space, [link for _, link in own], several=True)
+        lines += words.facts(space, [link for _, link in own], several=True)
         if words.forwards(space):
             lines.append(("forwards packets", "note"))
         plugs = [self._plug(place, link, space) for place, link in own]
@@ -223,7 +222,7 @@ class _Sorting:
             if port.master and port.master.key == key
         ]
         lines = [(words.subtitle(link), "note")]
-        lines += _facts(space, [port for _, port in ports], several=True)
+        lines += words.facts(space, [port for _, port in ports], several=True)
         block = Block(
             place,
             "bridge",
@@ -242,7 +241,7 @@ class _Sorting:
         if held:
             yield held, "note"
         several = len(own) > 1
-        yield from _facts(space, own, several=several)
+        yield from words.facts(space, own, several=several)
         mac = words.mac(own[0]) if len(own) == 1 else None
         if mac and space.id != self.root:
             yield mac, "small"
@@ -279,19 +278,3 @@ class _Sorting:
     def _say(self, key: Key) -> str:
         space: Any = self.g.nodes[key]["namespace"]
         return printable(f"{space.name}:{self.links[key].name}")
-
-
-def _facts(space: Namespace, own: list[Interface], *, several: bool) -> Iterator[tuple[str, str]]:
-    """Yield the lines about some interfaces of one box: addresses, and what they travel over."""
-    shown = [
-        (f"{words.short(link.name, 15)} {address}" if several else address)
-        for link in own
-        for address in words.addresses(link)
-    ]
-    for line in shown[:_MOST_LINES]:
-        yield line, "address"
-    if len(shown) > _MOST_LINES:
-        yield f"and {len(shown) - _MOST_LINES} more addresses", "note"
-    for link in own:
-        if link.lower and link.lower.id == space.id:
-            yield f"{words.short(link.name, 15)} over {words.short(link.lower.name, 15)}", "note"

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 from netviz.model import Interface, Namespace, Snapshot, printable
 
 LIMIT = 26
+_MOST_LINES = 4
+_NOT_YET = ("blocking", "listening", "learning")  # What a port is while it does not forward.
 
 
 def short(name: str, limit: int = LIMIT) -> str:
@@ -141,3 +144,23 @@ def _told(link: Interface) -> str:
     condition = "" if link.running else " (down)" if not link.up else " (no carrier)"
     kind = "" if link.kind in ("veth", "device") else f"{printable(link.kind)} "
     return f"{kind}{printable(link.name)}{with_addresses}{condition}{place}{far}{over}"
+
+
+def facts(space: Namespace, own: list[Interface], *, several: bool) -> Iterator[tuple[str, str]]:
+    """Yield lines about some interfaces of one box, with their styles: the addresses first.
+
+    Then what travels over what in this namespace, and which ports of a bridge do not forward yet.
+    """
+    named = [(short(link.name, 15), link) for link in own]
+    typed = [(name, address) for name, link in named for address in addresses(link)]
+    yield from _few([f"{name} {at}" if several else at for name, at in typed], "address")
+    lower = [(name, link.lower) for name, link in named if link.lower]
+    told = [f"{name} over {short(far.name, 15)}" for name, far in lower if far.id == space.id]
+    told += [f"{n} is {x.port['state']}" for n, x in named if x.port.get("state") in _NOT_YET]
+    yield from _few(told, "note")
+
+
+def _few(lines: list[str], style: str) -> Iterator[tuple[str, str]]:
+    yield from ((line, style) for line in lines[:_MOST_LINES])
+    if len(lines) > _MOST_LINES:
+        yield f"and {len(lines) - _MOST_LINES} more", "note"

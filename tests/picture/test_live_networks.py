@@ -92,3 +92,12 @@ def test_the_words_name_every_namespace() -> None:
     build(BRIDGE)
     alt = draw().alt
     assert "Namespace net3 has veth3 with 10.1.1.3/24 (down), joined with root:br1-veth3." in alt
+
+
+def test_port_that_does_not_forward_yet_is_told() -> None:
+    script = """ip link add br1 type bridge stp_state 1; ip link set br1 up
+    ip link add p1 type veth peer name q1; ip link set q1 up
+    ip link set p1 master br1 up"""
+    subprocess.run(["sh", "-ec", script], check=True)
+    (bridge,) = (box for box in draw().plan.boxes if box.kind == "bridge")
+    assert "p1 is listening" in [label.text for label in bridge.labels]
