@@ -30,6 +30,8 @@ ROUNDS, AT_ONCE = 100, 10
 WITHIN = 1.0
 NOTHING: list[list[object]] = [[]] * AT_ONCE
 
+# One switch is the whole kernel's, although every user namespace may throw it, and nobody can throw
+# it back: nf_hooks_lwtunnel. It is left alone, or these tests would change the machine.
 TORTURE = """
 ip netns add a; ip netns add b; ip netns del a
 ip link add x type veth peer y netns b; ip link set x up; ip address add 10.9.9.1/24 dev x
@@ -37,7 +39,9 @@ ip route add default via 10.9.9.2; ip route add blackhole 10.8.0.0/16 table 77
 ip rule add from 10.9.9.0/24 table 77 priority 77; ip address flush dev lo; ip link set lo down
 nft add table inet t; nft 'add chain inet t c { type filter hook input priority 0; policy drop; }'
 nft flush ruleset; iptables -A INPUT -j DROP
-for file in $(find /proc/sys/net -type f -perm -200); do cat $file > $file; echo 1 > $file; done
+for file in $(find /proc/sys/net -type f -perm -200 ! -name nf_hooks_lwtunnel); do
+    cat $file > $file; echo 1 > $file
+done
 for way in rw ro rw,bind ro,bind; do mount -o remount,$way /; mount -o remount,$way /usr; done
 umount -a -l -t noproc; umount -l /run /etc /sys /dev /proc /dev/null /tmp $HOME
 mount -t tmpfs tmpfs /run/netns; mount --make-rshared /; mount --move /tmp /mnt
