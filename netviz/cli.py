@@ -94,8 +94,7 @@ def lab(lesson: str, browser: bool, port: int, fresh: bool, folder: Path) -> Non
 
 @main.command()
 @click.option("--json", "as_json", is_flag=True, help="For programs; the keys are stable.")
-@click.pass_context
-def doctor(ctx: click.Context, as_json: bool) -> None:
+def doctor(as_json: bool) -> None:
     """Tell what this machine can do for the lessons, what it cannot, and what mends that.
 
     Everything is tried for real, in a lab that is thrown away. The exit status is 0 where every
@@ -105,18 +104,17 @@ def doctor(ctx: click.Context, as_json: bool) -> None:
     netviz doctor
     netviz doctor --json | jq '.findings[] | select(.works | not) | .remedy'
     """  # noqa: D301 (for click it is a backspace)
+    from rich.console import Console
+
     from netviz.lab.doctor import examine
 
     report = examine()
     if as_json:
         click.echo(json.dumps(report.to_dict(), indent=2))
     else:
-        from rich.console import Console
-
         # A pipe has no width: show there what a notebook shows.
-        console = Console(width=None if sys.stdout.isatty() else 100, highlight=False)
-        console.print(report)
-    ctx.exit(0 if report.ready else 1)
+        Console(width=None if sys.stdout.isatty() else 100, highlight=False).print(report)
+    raise click.exceptions.Exit(0 if report.ready else 1)
 
 
 @main.command()

@@ -10,10 +10,15 @@ from __future__ import annotations
 import json
 import os
 import platform
+import signal
+import subprocess
 import sys
 import textwrap
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Never
+from typing import TYPE_CHECKING
+
+from rich.text import Text
 
 from netviz.errors import SandboxError
 from netviz.lab.components import tree
@@ -23,10 +28,7 @@ from netviz.lab.sandbox import Supervision, enter, inside, loopback_up
 from netviz.lab.syscalls import CLONE_NEWNET, CLONE_NEWNS, MS_PRIVATE, MS_REC, mount, unshare
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from rich.console import Console, ConsoleOptions
-    from rich.text import Text
 
     from netviz.model import JSON
 
@@ -54,8 +56,8 @@ class Report:
         ::
 
             {"ready": bool, "inside": bool, "machine": "Linux 6.1 …", "refusal": null | "cannot …",
-             "findings": [{"group", "name", "works", "needed", "command", "detail", "cost",
-                           "remedy"}, …]}
+             "findings": [{"group", "name", "command", "cost", "remedy", "needed", "works",
+                           "detail"}, …]}
 
         ``works`` is null where it could not be tried; ``needed``: a published lesson needs it;
         ``detail`` is an error, a version or a limit; the others are words for a reader.
@@ -70,8 +72,6 @@ class Report:
 
     def __rich_console__(self, _: Console, options: ConsoleOptions) -> Iterator[Text]:
         """Yield what a terminal shows: a line a group, then what is lacking in it."""
-        from rich.text import Text
-
         marks = _MARKS if options.encoding.lower().startswith("utf") else _PLAIN_MARKS
         width = max(options.max_width - _INDENT, _NARROWEST)
         yield Text(self.machine, "dim")
@@ -105,10 +105,7 @@ class Report:
 
 
 def examine() -> Report:
-    """Try everything and return what was found.
-
-    Must be called while the process has one thread, as it forks.
-    """
+    """Try everything and return what was found."""
     measured = limits()  # A lab has limits of its own; these are the ones that bind.
     refusal = None
     try:
@@ -137,39 +134,28 @@ def _without_a_lab() -> list[Finding]:
 
 
 def _in_throw_away_lab() -> list[Finding]:
-    """Run the probes in a child that enters a lab, and return what it found."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    ours, theirs = os.pipe()
-    child = os.fork()
-    if child == 0:
-        _probe_and_tell(theirs)
-    os.close(theirs)
-    with open(ours, "rb") as pipe:  # noqa: PTH123 (it has no path)
-        told = pipe.read()
-    os.waitpid(child, 0)
-    answer = json.loads(told or b"{}")
-    if "found" not in answer:
-        what = answer.get("what", "the lab ended before the probes did")
-        raise SandboxError(what, command=answer.get("command"), remedy=answer.get("remedy"))
-    return [Finding(probe, *found) for probe, found in zip(PROBES, answer["found"], strict=True)]
+    """Run the probes in a process of its own, for it enters a lab; return what it found."""
+    probing = [sys.executable, "-P", "-m", __name__]
+    told = subprocess.run(probing, stdout=subprocess.PIPE).stdout
+    answer = json.loads(told or '{"what": "the lab ended before the probes did"}')
+    if "what" in answer:
+        raise SandboxError(**answer)
+    return [Finding(probe, *found) for probe, found in zip(PROBES, answer, strict=True)]
 
 
-def _probe_and_tell(pipe: int) -> Never:
-    """Be the child; outside of the lab it enters, all that is left to tell is a refusal."""
+def _probe_and_tell() -> None:
+    """Be that process; outside of the lab it enters, all that is left to tell is a refusal."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Whoever waits for it says that it was ended.
     try:
         if inside():
             _leave_this_network()
         else:
             enter(Supervision(tools=tree(), follow=os.getppid()))
         found = [attempt(probe) for probe in PROBES]
-        answer: JSON = {"found": [(each.works, each.detail) for each in found]}
+        answer = json.dumps([(each.works, each.detail) for each in found])
     except SandboxError as error:
-        answer = {"what": error.what, "command": error.command, "remedy": error.remedy}
-    except BaseException as error:  # Or the caller would go on in two processes.
-        answer = {"what": f"cannot try what this machine can do: {error!r}"}
-    os.write(pipe, json.dumps(answer).encode())
-    os._exit(0)
+        answer = json.dumps(vars(error))
+    os.write(1, answer.encode())
 
 
 def _leave_this_network() -> None:
@@ -201,8 +187,6 @@ def _rows(
     marks: _Marks, state: bool | None, label: Text, paragraphs: list[Text], width: int
 ) -> Iterator[Text]:
     """Yield a mark, a label, and beside them the paragraphs, wrapped."""
-    from rich.text import Text
-
     begin = Text.assemble((marks[state], _STYLES[state]), " ", label)
     begin.pad_right(_INDENT - len(begin))
     for paragraph in paragraphs:
@@ -215,8 +199,6 @@ def _rows(
 
 def _folded(group: list[Finding]) -> list[Text]:
     """Say what works in one paragraph, and what could not be tried in one for each reason."""
-    from rich.text import Text
-
     works = [f"{each.probe.name} {each.detail}".strip() for each in group if each.works]
     untried: dict[str, list[str]] = {}
     for each in group:
@@ -229,8 +211,6 @@ def _folded(group: list[Finding]) -> list[Text]:
 
 def _explained(lack: Finding, column: int, width: int) -> list[Text]:
     """Say what a lack costs, what mends it, and what was tried."""
-    from rich.text import Text
-
     probe = lack.probe
     if column + len(probe.remedy) <= width:
         line = f"{probe.cost:{column}}{probe.remedy}"
@@ -240,3 +220,7 @@ def _explained(lack: Finding, column: int, width: int) -> list[Text]:
     if probe.group != "programs":
         said.append(Text(f"{probe.command}: {lack.detail}", "dim"))
     return said
+
+
+if __name__ == "__main__":
+    _probe_and_tell()

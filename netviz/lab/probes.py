@@ -13,7 +13,7 @@ import shlex
 import subprocess
 import tomllib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from netviz.lab.lessons import published, question
@@ -61,16 +61,9 @@ class Finding:
 
     def to_dict(self) -> JSON:
         """Return the finding as plain values: as ``Report.to_dict`` documents them."""
-        return {
-            "group": self.probe.group,
-            "name": self.probe.name,
-            "works": self.works,
-            "needed": self.probe.lesson is not None,
-            "command": self.probe.command,
-            "detail": self.detail,
-            "cost": self.probe.cost,
-            "remedy": self.probe.remedy,
-        }
+        told = asdict(self.probe)
+        needed = told.pop("lesson") is not None
+        return {**told, "needed": needed, "works": self.works, "detail": self.detail}
 
 
 def attempt(probe: Probe) -> Finding:

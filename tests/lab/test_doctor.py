@@ -94,7 +94,7 @@ def test_keys_are_the_ones_that_are_documented(outside: dict) -> None:
     assert list(outside) == ["ready", "inside", "machine", "refusal", "findings"]
     keys = {tuple(each) for each in outside["findings"]}
     assert keys == {
-        ("group", "name", "works", "needed", "command", "detail", "cost", "remedy"),
+        ("group", "name", "command", "cost", "remedy", "needed", "works", "detail"),
     }
     assert all(f'"{key}"' in Report.to_dict.__doc__ for key in (*outside, *keys.pop()))
 
