@@ -213,8 +213,7 @@ def _explained(lack: Finding, column: int, width: int) -> list[Text]:
     """Say what a lack costs, what mends it, and what was tried."""
     probe = lack.probe
     if column + len(probe.remedy) <= width:
-        line = f"{probe.cost:{column}}{probe.remedy}"
-        said = [Text(line.replace(" ", _KEPT_SPACE))]
+        said = [Text(f"{probe.cost:{column}}{probe.remedy}".replace(" ", _KEPT_SPACE))]
     else:
         said = [Text(probe.cost), Text(probe.remedy)]
     if probe.group != "programs":

@@ -101,11 +101,10 @@ def _read() -> Iterator[Probe]:
     groups = tomllib.loads(Path(__file__).with_suffix(".toml").read_text())
     for group, told in groups.items():
         for name, command, use, end in told["probes"]:
-            lesson = use if isinstance(use, int) else None
-            cost = (
-                f"lesson {use:02}, {questions[use]}" if lesson == use else f"{use} cannot be shown"
-            )
-            yield Probe(group, name, command, cost, told["remedy"] + end, lesson)
+            needed = isinstance(use, int)
+            cost = f"lesson {use:02}, {questions[use]}" if needed else f"{use} cannot be shown"
+            remedy = told["remedy"] + end
+            yield Probe(group, name, command, cost, remedy, use if needed else None)
 
 
 USER_NAMESPACES = Probe("lab", "user namespaces", COMMAND, "no lesson can run", "", 0)

@@ -133,6 +133,12 @@ def test_refusal_of_the_kernel_is_told_as_it_was_said(in_a_lab: dict) -> None:
     assert all(each["detail"] and each["cost"] and each["remedy"] for each in lacks)
 
 
+def test_process_with_threads_may_ask_too() -> None:
+    ask = "from netviz.lab.doctor import examine; print(examine().refusal)"
+    idle = "import threading as t; t.Thread(target=t.Event().wait, daemon=True).start()"
+    assert run(sys.executable, "-P", "-c", f"{idle}; {ask}").stdout == "None\n"
+
+
 @pytest.mark.parametrize("place", [[], IN_A_LAB], ids=["on the machine", "in a lab"])
 def test_networks_are_as_before(place: list[str]) -> None:
     look = "ip -o link; ip netns list; cat /proc/sys/net/ipv4/ip_forward"
