@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from statistics import median
 
 import pytest
-from lessons import EXERCISE, LESSONS, Lesson
+from lessons import EXERCISE, LESSONS, Lesson, lesson
 
 from netviz.lab.components import wanted
 
+SEED = Path(__file__).parent.parent / "seed"
 FENCE = re.compile(r"```.*?```|<[^>]*>|^\|.*$", re.DOTALL | re.MULTILINE)
 # Of the base system, or a part of bash.
 AT_HAND = {
@@ -27,9 +29,32 @@ def words(text: str) -> int:
     return len(FENCE.sub(" ", text).split())
 
 
+def commands(lesson: Lesson) -> list[str]:
+    """Return every line that a lesson gives to the shell."""
+    sources = [cell.source.splitlines() for cell in lesson.cells("code")]
+    return [
+        line.removeprefix("!")
+        for first, *rest in sources
+        for line in (rest if first == "%%bash" else [first, *rest])
+        if first == "%%bash" or line.startswith("!")
+    ]
+
+
 def test_lessons_are_those_that_the_readme_names() -> None:
     readme = (LESSONS[0].parent.parent / "README.md").read_text()
     assert re.findall(r"\(notebooks/(.*?)\)", readme) == [path.name for path in LESSONS]
+
+
+@pytest.mark.parametrize(
+    ("number", "seed"),
+    [("02", "01-veth-one-namespace"), ("02", "02-veth-two-namespaces"), ("04", "03-bridge")],
+)
+def test_demonstration_is_typed_line_by_line(number: str, seed: str) -> None:
+    lines = (SEED / f"{seed}.sh").read_text().splitlines()
+    # A lab is empty at first: a lesson need not clear it.
+    demonstration = [line for line in lines if line and " delete " not in line]
+    typed = iter([line.replace("ping -c 3", "ping") for line in commands(lesson(number))])
+    assert [line for line in demonstration if line not in typed] == []
 
 
 @each_lesson
@@ -85,9 +110,5 @@ def test_markup_survives_every_reader(lesson: Lesson) -> None:
 @each_lesson
 def test_programs_are_at_hand_or_listed(lesson: Lesson) -> None:
     listed = set(wanted().values()) | {"bridge", "ss", "ifconfig", "hostname", "pgrep"}
-    for cell in lesson.cells("code"):
-        shell = cell.source.startswith("%%bash")
-        for line in cell.source.splitlines()[shell:]:
-            if shell or line.startswith("!"):
-                program = line.removeprefix("!").split()[0]
-                assert program in listed | AT_HAND, line
+    for line in commands(lesson):
+        assert line.split()[0] in listed | AT_HAND, line
