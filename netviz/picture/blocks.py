@@ -16,22 +16,14 @@ from typing import TYPE_CHECKING, Any
 
 from netviz.model import Interface, Key, Namespace, printable
 from netviz.picture import words
+from netviz.picture.shapes import Cable, Port
 
 if TYPE_CHECKING:
     import networkx as nx
 
+Own = list[tuple[Key, Interface]]
 _MASTERS = {"bridge", "bond", "team", "vrf"}
 _MOST_WARNINGS = 6
-
-
-@dataclass(slots=True)
-class Plug:
-    """Where a cable ends: an interface's tag on the edge of a block; without text only a place."""
-
-    gid: str
-    text: str = ""
-    title: str = ""
-    state: str = "up"
 
 
 @dataclass(slots=True)
@@ -45,9 +37,9 @@ class Block:
     kind: str
     name: str
     lines: list[tuple[str, str]] = field(default_factory=list)
-    plugs: list[Plug] = field(default_factory=list)
+    plugs: list[Port] = field(default_factory=list)
     inside: list[Block] = field(default_factory=list)
-    loopback: Plug | None = None
+    loopback: Port | None = None
     note: str = ""
     title: str = ""
     hub: bool = False
@@ -58,7 +50,7 @@ class Block:
         for child in self.inside:
             yield from child.all()
 
-    def tags(self) -> Iterator[Plug]:
+    def tags(self) -> Iterator[Port]:
         """Yield the tags that are drawn: interfaces, and a loopback."""
         yield from (plug for plug in self.plugs if plug.text)
         if self.loopback:
@@ -66,23 +58,11 @@ class Block:
 
 
 @dataclass(slots=True)
-class Wire:
-    """A line between two plugs, known by their gid: ``veth``, ``lower``, ``tunnel`` or ``port``."""
-
-    gid: str
-    kind: str
-    ends: tuple[str, str]
-    label: str = ""
-    title: str = ""
-    state: str = "up"
-
-
-@dataclass(slots=True)
 class Scene:
     """The outermost frame with all that stands in it, and every wire."""
 
     frame: Block
-    wires: list[Wire]
+    wires: list[Cable]
     warnings: list[str] = field(default_factory=list)
 
 
@@ -104,10 +84,11 @@ class _Sorting:
         self.spaces: tuple[Namespace, ...] = g.graph["namespaces"]
         self.odd = {warning.where.key for warning in g.graph["warnings"] if warning.where}
         self.links: dict[Key, Interface] = dict(g.nodes(data="interface"))
-        self.masters = {key for key, link in self.links.items() if link.kind in _MASTERS} | {
-            link.master.key for link in self.links.values() if link.master
+        held = {link.master.key for link in self.links.values() if link.master}
+        self.masters = {
+            key for key, link in self.links.items() if link.kind in _MASTERS or key in held
         }
-        self.masters &= self.links.keys()
+        self.switches = {space for space, _ in self.masters}
         self.joined: dict[Key, set[Key]] = defaultdict(set)
         for a, b, kind in g.edges(keys=True):
             if kind != "port":
@@ -115,164 +96,133 @@ class _Sorting:
                 self.joined[b].add(a)
         self.root = self.spaces[0].id if self.spaces else 0
         self.homes = {space.id: self._home(space) for space in self.spaces[1:]}
-        self.wired: set[str] = set()
+        self.wires = [*self._wires()]
+        self.wired = {end for wire in self.wires for end in wire.owners}
 
     def scene(self) -> Scene:
-        wires = list(self._wires())
-        blocks = {space.id: self._block(space) for space in self.spaces}
-        if not blocks:
-            return Scene(Block("frame", "frame", "nothing"), [], self._warnings())
-        frame = blocks[self.root]
-        for space in self.spaces[1:]:
-            blocks[self.homes[space.id]].inside.append(blocks[space.id])
-        return Scene(frame, wires, self._warnings())
-
-    def _warnings(self) -> list[str]:
         found = self.g.graph["warnings"]
-        lines = [words.short(f"⚠ {warning}", 110) for warning in found[:_MOST_WARNINGS]]
-        more = len(found) - len(lines)
-        return [*lines, f"⚠ and {more} more warnings"] if more else lines
+        warnings = [words.short(f"⚠ {warning}", 110) for warning in found[:_MOST_WARNINGS]]
+        if len(found) > len(warnings):
+            warnings.append(f"⚠ and {len(found) - len(warnings)} more warnings")
+        blocks = {space.id: self._block(space) for space in self.spaces}
+        for space, home in self.homes.items():
+            blocks[home].inside.append(blocks[space])
+        frame = blocks.get(self.root) or Block("frame", "frame", "nothing")
+        return Scene(frame, self.wires, warnings)
 
     def _home(self, space: Namespace) -> int:
         """Return the namespace in whose box this one stands."""
-        if self._has_masters(space.id):
-            return self.root
         far = {b[0] for link in space.interfaces for b in self.joined[space.id, link.index]}
-        hosts = far - {space.id}
-        if len(hosts) == 1 and self._is_host(host := hosts.pop()):
-            return host
-        return self.root
-
-    def _has_masters(self, space: int) -> bool:
-        return any(key[0] == space for key in self.masters)
+        far.discard(space.id)
+        alone = space.id not in self.switches and len(far) == 1
+        return far.pop() if alone and self._is_host(*far) else self.root
 
     def _is_host(self, space: int) -> bool:
         """Tell a host, whose containers stand in it, from a mere switch."""
-        if space == self.root or not self._has_masters(space):
+        if space == self.root or space not in self.switches:
             return False
-        own = [(key, link) for key, link in self.links.items() if key[0] == space]
         return any(
-            link.addresses and key in self.masters and words.addresses(link) for key, link in own
-        ) or any(
-            key not in self.masters and not link.master and self.joined[key] for key, link in own
+            words.addresses(link) if key in self.masters else self.joined[key] and not link.master
+            for key, link in self.links.items()
+            if key[0] == space
         )
 
     def _block(self, space: Namespace) -> Block:
-        links = sorted(space.interfaces, key=lambda link: words.natural(link.name))
-        own = [(gid((space.id, link.index)), link) for link in links]
-        masters = [(place, link) for place, link in own if (space.id, link.index) in self.masters]
-        plain = [
-            (place, link)
-            for place, link in own
-            if (space.id, link.index) not in self.masters and not link.master
-        ]
+        own = self._sorted(space)
+        masters = [each for each in own if each[0] in self.masters]
+        plain = [each for each in own if each[0] not in self.masters and not each[1].master]
+        edge = [each for each in plain if each[1].kind != "loopback"]
+        inward = [each for each in edge if gid(each[0]) in self.wired and self._leads_in(each[0])]
+        edge = [each for each in edge if each not in inward]
+        root, switch = space.id == self.root, space.id in self.switches
         block = Block(
             gid((space.id, 0), "ns"),
-            "frame" if space.id == self.root else "host" if masters else "namespace",
-            "root namespace" if space.id == self.root else words.short(space.name),
-            note=self._note(space),
+            "frame" if root else "host" if switch else "namespace",
+            "root namespace" if root else words.short(space.name),
+            [*self._lines(space, [link for _, link in edge])],
+            [self._plug(space, *each) for each in edge],
             title=words.about(space),
         )
-        for place, link in plain:
+        if switch and not root:
+            block.note = "namespace as a host" if self._is_host(space.id) else "namespace"
+        for key, link in plain:
             if link.kind == "loopback":
-                block.loopback = self._plug(place, link, space)
-        edge = [(p, link) for p, link in plain if link.kind != "loopback"]
-        stacked = [(p, link) for p, link in edge if p in self.wired and self._leads_in(space, link)]
-        edge = [each for each in edge if each not in stacked]
-        if stacked:
-            block.inside.append(self._stack(space, stacked))
-        block.plugs = [self._plug(place, link, space) for place, link in edge]
-        block.lines = list(self._namespace_lines(space, [link for _, link in edge]))
-        block.inside += [self._master(space, place, link) for place, link in masters]
+                block.loopback = self._plug(space, key, link)
+        if inward:
+            block.inside.append(self._stack(space, inward))
+        block.inside += [self._master(space, *each) for each in masters]
         return block
 
-    def _note(self, space: Namespace) -> str:
-        if space.id == self.root or not self._has_masters(space.id):
-            return ""
-        return "namespace as a host" if self._is_host(space.id) else "namespace"
+    def _sorted(self, space: Namespace) -> Own:
+        links = sorted(space.interfaces, key=lambda link: words.natural(link.name))
+        return [((space.id, link.index), link) for link in links]
 
-    def _leads_in(self, space: Namespace, link: Interface) -> bool:
+    def _leads_in(self, key: Key) -> bool:
         """Tell whether an interface leads to what stands in its own namespace's box."""
-        return space.id == self.root or all(
-            self.homes.get(far) == space.id for far, _ in self.joined[space.id, link.index]
-        )
+        homes = {self.homes.get(far) for far, _ in self.joined[key]}
+        return key[0] == self.root or homes <= {key[0]}
 
-    def _plug(self, place: str, link: Interface, space: Namespace) -> Plug:
-        odd = (space.id, link.index) in self.odd
-        state = "warning" if odd else words.state(link)
-        return Plug(place, words.short(link.name, 15), words.hover(space, link), state)
+    def _plug(self, space: Namespace, key: Key, link: Interface, prefix: str = "if") -> Port:
+        state = "warning" if key in self.odd else words.state(link)
+        return Port(gid(key, prefix), words.short(link.name, 15), words.hover(space, link), state)
 
-    def _stack(self, space: Namespace, own: list[tuple[str, Interface]]) -> Block:
+    def _stack(self, space: Namespace, own: Own) -> Block:
         """Return the box of a host's own stack, with the interfaces that lead to what is inside."""
         lines = [("the namespace itself", "note")]
         lines += words.facts(space, [link for _, link in own], several=True)
         if words.forwards(space):
             lines.append(("forwards packets", "note"))
-        plugs = [self._plug(place, link, space) for place, link in own]
-        title, name = words.about(space), words.short(space.name)
-        return Block(
-            gid((space.id, 0), "stack"), "stack", name, lines, plugs, title=title, hub=True
-        )
+        name, plugs = words.short(space.name), [self._plug(space, *each) for each in own]
+        place, title = gid((space.id, 0), "stack"), words.about(space)
+        return Block(place, "stack", name, lines, plugs, title=title, hub=True)
 
-    def _master(self, space: Namespace, place: str, link: Interface) -> Block:
-        key = (space.id, link.index)
-        ports = [
-            (gid(end := (space.id, port.index), "port" if end in self.masters else "if"), port)
-            for port in sorted(space.interfaces, key=lambda link: words.natural(link.name))
-            if port.master and port.master.key == key
-        ]
+    def _master(self, space: Namespace, key: Key, link: Interface) -> Block:
+        """Return the box of a bridge, or of another device that has ports."""
+        ports = [each for each in self._sorted(space) if each[1].master]
+        ports = [(end, port) for end, port in ports if port.master and port.master.key == key]
         lines = [(words.subtitle(link), "note")]
         lines += words.facts(space, [port for _, port in ports], several=True)
-        block = Block(
-            place,
-            "bridge",
-            words.short(link.name),
-            lines,
-            [self._plug(end, port, space) for end, port in ports],
-            title=words.hover(space, link),
-            hub=True,
-        )
-        if f"own-{place}" in self.wired:
-            block.plugs.append(Plug(f"own-{place}"))
-        return block
+        plugs = [
+            self._plug(space, end, port, "port" if end in self.masters else "if")
+            for end, port in ports
+        ]
+        own = gid(key, "own-if")
+        if own in self.wired:
+            plugs.append(Port(own))
+        name, title = words.short(link.name), words.hover(space, link)
+        return Block(gid(key), "bridge", name, lines, plugs, title=title, hub=True)
 
-    def _namespace_lines(self, space: Namespace, own: list[Interface]) -> Iterator[tuple[str, str]]:
+    def _lines(self, space: Namespace, own: list[Interface]) -> Iterator[tuple[str, str]]:
         held = words.held(space)
         if held:
             yield held, "note"
         several = len(own) > 1
         yield from words.facts(space, own, several=several)
-        mac = words.mac(own[0]) if len(own) == 1 else None
-        if mac and space.id != self.root:
-            yield mac, "small"
-        if words.forwards(space) and space.id != self.root and several:
-            yield "forwards packets", "note"
+        if space.id != self.root:
+            mac = words.mac(own[0]) if len(own) == 1 else None
+            if mac:
+                yield mac, "small"
+            if several and words.forwards(space):
+                yield "forwards packets", "note"
 
-    def _wires(self) -> Iterator[Wire]:
-        for a, b, kind, _data in self.g.edges(keys=True, data=True):
-            both = [self.links[key] for key in (a, b)]
+    def _wires(self) -> Iterator[Cable]:
+        for a, b, kind in self.g.edges(keys=True):
             if kind == "port" and not {a, b} <= self.masters:
                 continue  # The port's tag sits on its bridge: that says it.
             if kind == "lower" and a[0] == b[0]:
-                continue  # Within one namespace words say it: see `_facts`.
-            ends = self._ends(a, b, kind)
-            self.wired.update(ends)
-            state = "up" if all(link.running for link in both) else "down"
-            yield Wire(
-                "-".join(("wire", *map(str, (*a, *b)), kind)),
-                kind,
-                ends,
-                words.tunnel(both[0], state) if kind == "tunnel" else "",
-                f"{self._say(a)} ↔ {self._say(b)}",
-                state,
-            )
+                continue  # Within one namespace words say it: see `words.facts`.
+            state = "up" if self.links[a].running and self.links[b].running else "down"
+            text = words.tunnel(self.links[a], state) if kind == "tunnel" else ""
+            name = "-".join(("wire", *map(str, (*a, *b)), kind))
+            title = f"{self._say(a)} ↔ {self._say(b)}"
+            yield Cable(name, kind, self._ends(a, b, kind), text, title, state)
 
     def _ends(self, a: Key, b: Key, kind: str) -> tuple[str, str]:
         """Return where a wire's ends are plugged in: a bridge's own one has no tag, but a place."""
         if kind == "port":  # A bond in a bridge: from the bond's box to its tag on the bridge.
             bond = a if (master := self.links[a].master) and master.key == b else b
-            return f"own-{gid(bond)}", gid(bond, "port")
-        own, far = (f"own-{gid(key)}" if key in self.masters else gid(key) for key in (a, b))
+            return gid(bond, "own-if"), gid(bond, "port")
+        own, far = (gid(key, "own-if" if key in self.masters else "if") for key in (a, b))
         return own, far
 
     def _say(self, key: Key) -> str:

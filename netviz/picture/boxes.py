@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from netviz.picture.shapes import FACES, Box, Label, Measure, Port
+from netviz.picture.shapes import Box, Label, Measure, Port, Rectangle
 
 if TYPE_CHECKING:
-    from netviz.picture.blocks import Block, Plug, Wire
+    from netviz.picture.blocks import Block
     from netviz.picture.rows import Pair
+    from netviz.picture.shapes import Cable
 
 FRAME = 22.0
 HEADER = 30.0
@@ -23,9 +24,6 @@ _PLACE = (10.0, 10.0)
 _DESCENT = 5.0
 _ASIDE = 18.0
 
-Rectangle = tuple[float, float, float, float]
-"""left, top, width, height"""
-
 
 @dataclass(frozen=True, slots=True)
 class Writer:
@@ -33,32 +31,27 @@ class Writer:
 
     measure: Measure
 
-    def width(self, text: str, style: str) -> float:
-        """Return the width of a line in a style of `netviz.picture.shapes.FACES`."""
-        face = FACES[style]
-        return self.measure(text, face.size, face.bold, face.mono)
-
-    def tag(self, plug: Plug) -> Pair:
+    def tag(self, plug: Port) -> Pair:
         """Return the size of an interface's tag; of a mere place, what keeps it apart."""
-        return (self.width(plug.text, "tag") + 18, _TAG_HEIGHT) if plug.text else _PLACE
+        return (self.measure(plug.text, "tag") + 18, _TAG_HEIGHT) if plug.text else _PLACE
 
-    def words_of(self, wire: Wire) -> Pair:
+    def words_of(self, wire: Cable) -> Pair:
         """Return the room that the words of a wire need: a plate on it, or one word beside it."""
-        if wire.label:
-            return self.width(wire.label, "tunnel") + 28, 26.0
-        return (self.width("down", "state") + 12, 16.0) if wire.state == "down" else (0.0, 0.0)
+        if wire.text:
+            return self.measure(wire.text, "tunnel") + 28, 26.0
+        return (self.measure("down", "state") + 12, 16.0) if wire.state == "down" else (0.0, 0.0)
 
     def words(self, block: Block) -> Pair:
         """Return the room that a block's name and lines need."""
-        name = self.width(block.name, "name") + (2 * (_LOOPBACK[0] + 8) if block.loopback else 0)
-        width = max([name, *(self.width(text, style) for text, style in block.lines)])
+        name = self.measure(block.name, "name") + (2 * (_LOOPBACK[0] + 8) if block.loopback else 0)
+        width = max([name, *(self.measure(text, style) for text, style in block.lines)])
         height = _LINES["name"] + sum(_LINES[style] for _, style in block.lines)
         return max(_LEAST, width + 2 * _PAD), height + _PAD
 
     def header(self, block: Block) -> Pair:
         """Return the room that the name and lines of a frame need, at its top."""
-        width = self.width(block.name, "frame") + self.width(block.note, "note") + 12
-        width = max([width + _LOOPBACK[0] + 8, *(self.width(*line) for line in block.lines)])
+        width = self.measure(block.name, "frame") + self.measure(block.note, "note") + 12
+        width = max([width + _LOOPBACK[0] + 8, *(self.measure(*line) for line in block.lines)])
         height = HEADER + sum(_LINES[style] for _, style in block.lines)
         return width + 2 * _PAD + _ASIDE, height + _PAD
 
@@ -73,16 +66,17 @@ class Writer:
             labels.append(Label(left + width / 2, y - _DESCENT, text, style))
         return Box(block.gid, block.kind, *outer, tuple(labels), block.title)
 
-    def port(self, plug: Plug, at: Pair, owner: str) -> Port:
+    def port(self, plug: Port, at: Pair, owner: str) -> Port:
         """Return an interface's tag at its place."""
-        return Port(plug.gid, *at, *self.tag(plug), plug.text, owner, plug.title, plug.state)
+        w, h = self.tag(plug)
+        return replace(plug, owner=owner, x=at[0], y=at[1], w=w, h=h)
 
     def frame(self, block: Block, outer: Rectangle, at: Pair) -> Box:
         """Return a frame's box with its words, the first of them ``at`` their left top."""
         left, top = at[0] + _PAD + 6, at[1] + HEADER - 4
         labels = [Label(left, top, block.name, "frame", "start")]
         if block.note:
-            after = left + self.width(block.name, "frame") + 8
+            after = left + self.measure(block.name, "frame") + 8
             labels.append(Label(after, top, block.note, "note", "start"))
         for text, style in block.lines:
             top += _LINES[style]
@@ -101,7 +95,5 @@ class Writer:
             apart = (port.w + _LOOPBACK[0]) / 2 + 6
             if abs(port.y - y) < (port.h + _LOOPBACK[1]) / 2 + 4 and abs(port.x - x) < apart:
                 x = port.x - apart
-        plug, at = block.loopback, (x, y)
-        yield Port(
-            plug.gid, *at, *_LOOPBACK, plug.text, block.gid, plug.title, plug.state, small=True
-        )
+        w, h = _LOOPBACK
+        yield replace(block.loopback, owner=block.gid, x=x, y=y, w=w, h=h, small=True)

@@ -11,6 +11,7 @@ import io
 import unicodedata
 import warnings
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path as File
 from typing import TYPE_CHECKING, Any
@@ -27,14 +28,16 @@ from netviz.graphs import graph
 from netviz.net.discovery import snapshot as read
 from netviz.picture import words
 from netviz.picture.layout import layout
-from netviz.picture.shapes import FACES, Box, Cable, Label, Plan, Port
+from netviz.picture.shapes import FACES, Box, Cable, Label, Port
 from netviz.picture.svg import annotated
-from netviz.picture.themes import THEMES, Theme
+from netviz.picture.themes import THEMES
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
 
     from netviz.model import Snapshot
+    from netviz.picture.shapes import Extent, Plan, Shape
+    from netviz.picture.themes import Theme
 
 FORMATS = ("svg", "png", "pdf")
 _DOTS_PER_INCH = 72  # One unit is one pixel.
@@ -68,13 +71,13 @@ def draw(
     return Picture(plan, THEMES[theme], words.alternative(seen))
 
 
+@dataclass(eq=False)
 class Picture:
     """A drawn network. ``plan`` says what is where, ``alt`` says it in words."""
 
-    def __init__(self, plan: Plan, theme: Theme, alt: str) -> None:
-        self.plan = plan
-        self.theme = theme
-        self.alt = alt
+    plan: Plan
+    theme: Theme
+    alt: str
 
     def figure(self) -> Figure:
         """Return the picture as a matplotlib figure, one unit of its axes a pixel."""
@@ -138,19 +141,18 @@ class Picture:
         return {"text/html": page, "image/svg+xml": self.svg, "text/plain": self.alt}
 
 
-def text_width(text: str, size: float, bold: bool, mono: bool) -> float:
+def text_width(text: str, style: str) -> float:
     """Return the width of a text in pixels, as matplotlib's own fonts set it."""
+    face = FACES[style]
     wide = sum(unicodedata.east_asian_width(char) in "WF" for char in text)
     narrow = "".join(char for char in text if unicodedata.east_asian_width(char) not in "WF")
-    return (_narrow_width(narrow, bold, mono) + _WIDE * wide) * size
+    return (_narrow_width(narrow, face.bold, face.mono) + _WIDE * wide) * face.size
 
 
 @lru_cache(4096)
 def _narrow_width(text: str, bold: bool, mono: bool) -> float:
-    scale = 100
-    properties = font_manager.FontProperties(
-        family=_FAMILIES[mono], weight="bold" if bold else "normal"
-    )
+    scale, weight = 100, "bold" if bold else "normal"
+    properties = font_manager.FontProperties(family=_FAMILIES[mono], weight=weight)
     font = font_manager.get_font(font_manager.findfont(properties))
     font.set_size(scale, _DOTS_PER_INCH)
     with warnings.catch_warnings():
@@ -162,49 +164,49 @@ def _narrow_width(text: str, bold: bool, mono: bool) -> float:
 def artists(plan: Plan, theme: Theme) -> Iterator[Artist]:
     """Yield an artist for each shape of a plan, what lies below first."""
     for place, shape in enumerate(plan.shapes):
-        drawn: Iterator[Artist]
-        if isinstance(shape, Box):
-            drawn = _box(shape, theme)
-        elif isinstance(shape, Cable):
-            drawn = _cable(shape, theme)
-        elif isinstance(shape, Port):
-            drawn = _port(shape, theme)
-        else:
-            drawn = iter([_text(shape, theme, theme.boxes["frame"][0])])
-        for layer, artist in enumerate(drawn):
+        for layer, artist in enumerate(_drawn(shape, theme)):
             artist.set_zorder(1 + place + layer / 100)
             yield artist
 
 
+def _drawn(shape: Shape, theme: Theme) -> Iterator[Artist]:
+    if isinstance(shape, Box):
+        yield from _box(shape, theme)
+    elif isinstance(shape, Cable):
+        yield from _cable(shape, theme)
+    elif isinstance(shape, Port):
+        yield from _port(shape, theme)
+    else:
+        yield _text(shape, theme, theme.boxes["frame"][0])
+
+
 def _box(box: Box, theme: Theme) -> Iterator[Artist]:
-    fill, edge = theme.boxes[box.kind]
+    left, top, right, bottom = box.extent
+    colours = theme.boxes[box.kind]
     if box.kind == "folded":
-        for shift in (8, 4):
-            yield _rounded(box.x + shift, box.y - shift, box.w, box.h, 12, fill, edge)
-    outline = _rounded(box.x, box.y, box.w, box.h, _ROUND.get(box.kind, 12), fill, edge)
-    outline.set_gid(box.gid)
-    outline.set_linewidth(1.5 if box.kind in _ROUND else 1.8)
-    yield outline
+        for by in (8, 4):
+            yield _rounded((left + by, top - by, right + by, bottom - by), 12, colours)
+    radius, width = _ROUND.get(box.kind, 12), 1.5 if box.kind in _ROUND else 1.8
+    yield _rounded(box.extent, radius, colours, gid=box.gid, linewidth=width)
     for label in box.labels:
         yield _text(label, theme)
 
 
 def _rounded(
-    x: float, y: float, w: float, h: float, radius: float, fill: str, edge: str
+    extent: Extent, radius: float, colours: tuple[str, str], *, linewidth: float = 1.8, **more: Any
 ) -> FancyBboxPatch:
-    style = f"round,pad=0,rounding_size={radius}"
-    return FancyBboxPatch((x, y), w, h, style, facecolor=fill, edgecolor=edge, linewidth=1.8)
+    """Return a rectangle with round corners; ``colours`` are those of its inside and its edge."""
+    left, top, right, bottom = extent
+    style, (fill, edge) = f"round,pad=0,rounding_size={radius}", colours
+    look = {"facecolor": fill, "edgecolor": edge, "linewidth": linewidth, **more}
+    return FancyBboxPatch((left, top), right - left, bottom - top, style, **look)
 
 
 def _port(port: Port, theme: Theme) -> Iterator[Artist]:
     colour = {"up": theme.up, "warning": theme.warning}.get(port.state, theme.down)
-    left, top = port.x - port.w / 2, port.y - port.h / 2
-    outline = _rounded(left, top, port.w, port.h, 5, theme.tag, colour)
-    outline.set_gid(port.gid)
-    outline.set_linewidth(1.1 if port.small else 1.6)
-    if port.state != "up":
-        outline.set_linestyle((0, (2.6, 1.8)))
-    yield outline
+    line, width = "-" if port.state == "up" else (0, (2.6, 1.8)), 1.1 if port.small else 1.6
+    look: Any = {"gid": port.gid, "linewidth": width, "linestyle": line}
+    yield _rounded(port.extent, 5, (theme.tag, colour), **look)
     label = Label(port.x, port.y + 4.2, port.text, "small" if port.small else "tag")
     yield _text(label, theme, colour=colour)
 
@@ -212,45 +214,34 @@ def _port(port: Port, theme: Theme) -> Iterator[Artist]:
 def _cable(cable: Cable, theme: Theme) -> Iterator[Artist]:
     colour = {"tunnel": theme.tunnel, "lower": theme.muted}.get(cable.kind, theme.up)
     colour = theme.down if cable.state == "down" else colour
-    path = Path(cable.points)
-    line = PathPatch(path, fill=False, edgecolor=colour, linewidth=2.2, capstyle="butt")
-    line.set_joinstyle("round")
-    line.set_gid(cable.gid)
-    if cable.kind == "tunnel":
-        line.set_linewidth(7)
-    if cable.kind == "lower" or cable.state == "down":
-        line.set_linestyle(_DASHES.get(cable.kind, _DASHES["down"]))
-    yield line
-    if cable.kind == "tunnel":
+    plain = cable.kind != "lower" and cable.state != "down"
+    line = "-" if plain else _DASHES.get(cable.kind, _DASHES["down"])
+    path, tunnel = Path(cable.points), cable.kind == "tunnel"
+    look: Any = {"gid": cable.gid, "linewidth": 7 if tunnel else 2.2, "linestyle": line}
+    look |= {"capstyle": "butt", "joinstyle": "round"}
+    yield PathPatch(path, fill=False, edgecolor=colour, **look)
+    if tunnel:
         yield PathPatch(path, fill=False, edgecolor=theme.page, linewidth=3.6)
     for label in cable.labels:
         if label.style == "tunnel":
-            yield from _plate(label, theme, colour)
+            left, top, right, bottom = label.extent(text_width)
+            plate = (left - 12, top - 7, right + 12, bottom + 7)
+            yield _rounded(plate, 6, (theme.page, colour))
         yield _text(label, theme, theme.boxes["frame"][0] if label.style == "state" else None)
-
-
-def _plate(label: Label, theme: Theme, colour: str) -> Iterator[Artist]:
-    left, top, right, bottom = label.extent(text_width)
-    yield _rounded(left - 12, top - 7, right - left + 24, bottom - top + 14, 6, theme.page, colour)
 
 
 def _text(
     label: Label, theme: Theme, behind: str | None = None, *, colour: str | None = None
 ) -> Text:
     face = FACES[label.style]
-    muted = label.style in ("note", "small", "state", "legend") or label.state == "down"
+    muted = label.style in ("note", "small", "state") or label.state == "down"
     colours = {"warning": theme.warning, "tunnel": theme.tunnel}
-    return Text(
-        label.x,
-        label.y,
-        label.text,
-        color=colour or (theme.muted if muted else colours.get(label.style, theme.text)),
-        family=_FAMILIES[face.mono],
-        size=face.size,
-        weight="bold" if face.bold else "normal",
-        style="italic" if face.italic else "normal",
-        ha={"start": "left", "middle": "center", "end": "right"}[label.anchor],
-        va="baseline",
-        parse_math=False,
-        bbox={"facecolor": behind, "edgecolor": "none", "pad": 1.0} if behind else None,
-    )
+    look: Any = {
+        "color": colour or (theme.muted if muted else colours.get(label.style, theme.text)),
+        "weight": "bold" if face.bold else "normal",
+        "style": "italic" if face.italic else "normal",
+        "ha": "center" if label.anchor == "middle" else "left",
+        "bbox": {"facecolor": behind, "edgecolor": "none", "pad": 1.0} if behind else None,
+    }
+    family, size = _FAMILIES[face.mono], face.size
+    return Text(label.x, label.y, label.text, family=family, size=size, parse_math=False, **look)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from netviz.picture.blocks import Block, Plug, Scene, Wire
+if TYPE_CHECKING:
+    from netviz.picture.blocks import Block, Scene
+    from netviz.picture.shapes import Cable
 
 MOST = 60
 _FEW = 4
@@ -17,54 +20,56 @@ def fold(scene: Scene) -> Scene:
     Leaves are equal when they hang by one cable of the same kind and state on the same box, and
     differ in nothing but their own names, their addresses and the ports at the other end.
     """
-    if _count(scene.frame) <= MOST:
+    blocks = [*scene.frame.all()]
+    if sum(block.kind in ("namespace", "host") for block in blocks) <= MOST:
         return scene
-    owners = {plug.gid: block.gid for block in scene.frame.all() for plug in block.plugs}
-    wires: dict[str, list[Wire]] = defaultdict(list)
+    owners = {plug.gid: block.gid for block in blocks for plug in block.plugs}
+    wires: dict[str, list[Cable]] = defaultdict(list)
     for wire in scene.wires:
-        for end in wire.ends:
+        for end in wire.owners:
             wires[owners[end]].append(wire)
-    gone: set[str] = set()
-    names: dict[str, str] = {}
-    frame = _folded(scene.frame, wires, owners, gone, names)
-    kept = [wire for wire in scene.wires if not gone & set(wire.ends)]
-    return replace(scene, frame=_without(frame, gone, names), wires=kept)
+    folding = _Folding()
+    for block in blocks:
+        groups: dict[object, list[Block]] = defaultdict(list)
+        for child in block.inside:
+            groups[_looks(child, wires[child.gid], owners)].append(child)
+        for looks, group in groups.items():
+            if looks is not None and len(group) >= _FEW:
+                folding.bundle(group, wires)
+    kept = [wire for wire in scene.wires if not folding.gone & set(wire.owners)]
+    return replace(scene, frame=folding.folded(scene.frame), wires=kept)
 
 
-def _count(frame: Block) -> int:
-    return sum(block.kind in ("namespace", "host") for block in frame.all())
+class _Folding:
+    """What becomes of a scene: which blocks and plugs are ``gone``, how the others look."""
+
+    def __init__(self) -> None:
+        self.gone: set[str] = set()
+        self.texts: dict[str, str] = {}
+        self.bundles: dict[str, Block] = {}
+
+    def bundle(self, group: list[Block], wires: dict[str, list[Cable]]) -> None:
+        """Let the first of some equal leaves stand for all of them."""
+        first, *others = group
+        self.bundles[first.gid] = _bundle(group)
+        for each in others:
+            self.gone |= {each.gid, *(plug.gid for plug in each.plugs)}
+            self.gone.update(end for wire in wires[each.gid] for end in wire.owners)
+        for wire in wires[first.gid]:
+            self.texts |= dict.fromkeys(wire.owners, f"{len(group)} ports")
+        self.texts |= {plug.gid: f"{len(group)} of {plug.text}" for plug in first.plugs}
+
+    def folded(self, block: Block) -> Block:
+        """Return a block as it looks then, with what stands in it: the bundles first."""
+        block = self.bundles.get(block.gid, block)
+        plugs = [plug for plug in block.plugs if plug.gid not in self.gone]
+        plugs = [replace(plug, text=self.texts.get(plug.gid, plug.text)) for plug in plugs]
+        inside = [self.folded(child) for child in block.inside if child.gid not in self.gone]
+        inside.sort(key=lambda child: child.kind != "folded")
+        return replace(block, plugs=plugs, inside=inside)
 
 
-def _folded(
-    block: Block,
-    wires: dict[str, list[Wire]],
-    owners: dict[str, str],
-    gone: set[str],
-    names: dict[str, str],
-) -> Block:
-    """Fold the leaves in a box; note in ``gone`` the plugs that go, in ``names`` what stays."""
-    groups: dict[object, list[Block]] = defaultdict(list)
-    for child in block.inside:
-        groups[_looks(child, wires[child.gid], owners)].append(child)
-    inside = []
-    for looks, group in groups.items():
-        if looks is None or len(group) < _FEW:
-            inside += [_folded(each, wires, owners, gone, names) for each in group]
-            continue
-        inside.append(_bundle(group))
-        for each in group:
-            for plug in each.plugs if each is not group[0] else []:
-                (wire,) = wires[each.gid]
-                gone.update(wire.ends)
-                gone.add(plug.gid)
-        for wire in wires[group[0].gid]:
-            names |= {end: f"{len(group)} ports" for end in wire.ends}
-        names |= {plug.gid: f"{len(group)} of {plug.text}" for plug in group[0].plugs}
-    inside.sort(key=lambda each: block.inside.index(each) if each in block.inside else -1)
-    return replace(block, inside=inside)
-
-
-def _looks(block: Block, wires: list[Wire], owners: dict[str, str]) -> object:
+def _looks(block: Block, wires: list[Cable], owners: dict[str, str]) -> object:
     """Return what two leaves must have in common to be folded; None for what is no leaf."""
     if block.kind != "namespace" or len(block.plugs) > 1 or len(wires) != len(block.plugs):
         return None
@@ -72,7 +77,7 @@ def _looks(block: Block, wires: list[Wire], owners: dict[str, str]) -> object:
     lines = tuple((style, text if style == "note" else "") for text, style in block.lines)
     if not wires:
         return tags, lines
-    far = [owners[end] for end in wires[0].ends if owners[end] != block.gid]
+    far = [owners[end] for end in wires[0].owners if owners[end] != block.gid]
     return (wires[0].kind, wires[0].state, *far, tags, lines) if far else None
 
 
@@ -84,14 +89,3 @@ def _bundle(group: list[Block]) -> Block:
     if len(shown) == 2:
         lines.append((" … ".join(shown), "address"))
     return replace(first, kind="folded", name=f"{first.name} … {last.name}", lines=lines)
-
-
-def _without(block: Block, gone: set[str], names: dict[str, str]) -> Block:
-    """Take the plugs of folded leaves away, here and in what stands inside."""
-    plugs = [
-        Plug(plug.gid, names.get(plug.gid, plug.text), plug.title, plug.state)
-        for plug in block.plugs
-        if plug.gid not in gone
-    ]
-    inside = [_without(child, gone, names) for child in block.inside]
-    return replace(block, plugs=plugs, inside=inside)

@@ -1,4 +1,4 @@
-"""Give a box its size, and its tags their places along its edges. Pure numbers."""
+"""Give each box its size, and its tags their places along its edges. Pure numbers."""
 
 from __future__ import annotations
 
@@ -6,23 +6,61 @@ import math
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from netviz.picture.layers import AFTER, BEFORE
+from netviz.picture.rows import AFTER, BEFORE, BETWEEN_TAGS, LEFT, RIGHT
 
 if TYPE_CHECKING:
-    from netviz.picture.rows import Arrangement, Node
+    from netviz.picture.rows import Arrangement, Station
 
-LEFT, RIGHT = "left", "right"
 LANE = 12.0
 CORNER = 14.0
 _LOOP = 12.0
+_PLATE = 26.0
+_NEARLY = 0.6
 
 
-def measure(made: Arrangement, name: str) -> None:
+def measure(made: Arrangement) -> None:
+    """Give every box its size, and every tag its edge and its place there."""
+    for link in made.links:
+        wide = 0.0 if link.strong else min(link.label[0], _PLATE)
+        made.spans.update(dict.fromkeys(made.lanes[link.id], wide))
+    _choose_edges(made)
+    ties = Counter(name for link in made.links for name in {*made.joined(link)})
+    # What hangs on a hub first: a hub is as long as what hangs on it.
+    for name in sorted(made.nodes, key=lambda each: (made.nodes[each].hub, ties[each] > 1)):
+        _measure(made, name)
+    # What is nearly as deep as the deepest of its row becomes as deep as that.
+    for row in made.rows:
+        boxes = [name for name in row if name in made.nodes]
+        deepest = max((made.depths[name] for name in boxes), default=0.0)
+        for name in boxes:
+            if made.depths[name] > _NEARLY * deepest:
+                made.depths[name] = deepest
+
+
+def _choose_edges(made: Arrangement) -> None:
+    """Decide on which edge each plug sits: where its first link leads; without one, after."""
+    for node in made.nodes.values():
+        made.edges |= {plug: edge for plug, (edge, _) in node.pinned.items()}
+    loops = [link for link in made.links if len({*made.joined(link)}) == 1]
+    for link in sorted(made.links, key=lambda each: (each in loops, not each.strong)):
+        (a, b), (here, there), step = link.ends, made.joined(link), made.step(link)
+        if step:
+            edges = (AFTER, BEFORE) if step > 0 else (BEFORE, AFTER)
+        elif abs(made.at[here] - made.at[there]) == 1:
+            edges = (RIGHT, LEFT) if made.at[here] < made.at[there] else (LEFT, RIGHT)
+        elif link in loops:
+            edges = (made.edges.get(b, AFTER), made.edges.get(a, AFTER))
+        else:
+            edges = (AFTER, AFTER)
+        made.edges = {a: edges[0], b: edges[1]} | made.edges
+    made.edges = dict.fromkeys(made.owner, AFTER) | made.edges
+
+
+def _measure(made: Arrangement, name: str) -> None:
     """Give a box its size, and its plugs their places along the edges."""
     node = made.nodes[name]
     if node.rim:
         made.spans[name], made.depths[name] = node.size
-        made.offsets.update(dict.fromkeys(node.plugs, 0.0))
         return
     inset = made.insets(name)
     pitches = {edge: _pitches(made, name, edge) for edge in (LEFT, RIGHT)}
@@ -37,19 +75,15 @@ def measure(made: Arrangement, name: str) -> None:
     span = node.size[0] + inset[LEFT] + inset[RIGHT]
     for edge, sizes in slots.items():
         start, taken = abs(starts[edge]), sum(sizes.values())
-        corners = 2 * _corner(sizes, node)
+        # The first and the last tag stay off the round corners.
+        slack = [(size - made.tags[plug][0]) / 2 for plug, size in sizes.items()] or [CORNER]
+        corners = 2 * max(0.0, CORNER - min(slack[0], slack[-1]))
         span = max(span, (2 * (start + taken) if start else taken) + corners)
     made.spans[name] = span
     for edge, sizes in slots.items():
         start = starts[edge]
         room = math.copysign(span / 2 - CORNER, start)
         _line_up(made, sizes, (start + room) / 2 if start else 0.0)
-
-
-def _corner(sizes: dict[str, float], node: Node) -> float:
-    """Return what the first and last tag of an edge still lack to stay off its round corners."""
-    slack = [(size - node.plugs[plug][0]) / 2 for plug, size in sizes.items()]
-    return max(0.0, CORNER - min(slack[0], slack[-1])) if slack else 0.0
 
 
 def _start(made: Arrangement, name: str, edge: str) -> float:
@@ -62,8 +96,8 @@ def _start(made: Arrangement, name: str, edge: str) -> float:
         return 0.0
     right, left = max(pinned), min(pinned)
     if right + left <= 0:
-        return max(right + made.spacing.tag, 1.0)
-    return min(left - made.spacing.tag, -1.0)
+        return max(right + BETWEEN_TAGS, 1.0)
+    return min(left - BETWEEN_TAGS, -1.0)
 
 
 def _pitches(made: Arrangement, name: str, edge: str) -> dict[str, float]:
@@ -75,11 +109,10 @@ def _pitches(made: Arrangement, name: str, edge: str) -> dict[str, float]:
     ends = [(ends, link) for link in made.links for ends in (link.ends, link.ends[::-1])]
     for (here, far), link in ends:
         if made.owner[here] == name and made.edges[here] == edge and made.facing(link):
-            tags = [made.nodes[made.owner[plug]].plugs[plug][1] for plug in (here, far)]
-            need = max(*tags, link.label[1]) + made.spacing.tag
+            need = max(made.tags[here][1], made.tags[far][1], link.label[1]) + BETWEEN_TAGS
             found[here] = max(need, found.get(here, 0.0))
     for plug in made.on(name, edge):
-        found.setdefault(plug, made.nodes[name].plugs[plug][1] + made.spacing.tag)
+        found.setdefault(plug, made.tags[plug][1] + BETWEEN_TAGS)
     return found
 
 
@@ -95,33 +128,31 @@ def _slots(made: Arrangement, name: str, edge: str) -> dict[str, float]:
 
     That is at least its tag; and as much as what hangs on it, so that its wire can be straight.
     """
-    node = made.nodes[name]
-    plugs = [plug for plug in made.on(name, edge) if plug not in node.pinned]
+    plugs = [plug for plug in made.on(name, edge) if plug not in made.nodes[name].pinned]
     far = made.neighbours(name)
     need: dict[str, float] = {}
     shared = Counter(near for plug in plugs for near, _ in far[plug])
     for plug in plugs:
         hanging = sum(
-            (made.spans[near] + made.spacing.box) / shared[near]
+            (made.spans[near] + made.way.box) / shared[near]
             for near, _ in far[plug]
-            if near in made.spans and not made.nodes[near].hub and _only(made, near, name)
+            if near in made.depths and not made.nodes[near].hub and _only(made, near, name)
         )
         words = max((link.label[0] for link in made.links if plug in link.ends), default=0.0)
         lane = 2 * LANE if any(near not in made.nodes for near, _ in far[plug]) else 0.0
-        need[plug] = max(max(node.plugs[plug][0], words) + made.spacing.tag, hanging, lane)
-    for link in filter(made.loops, made.links):
+        need[plug] = max(max(made.tags[plug][0], words) + BETWEEN_TAGS, hanging, lane)
+    for link in (each for each in made.links if len({*made.joined(each)}) == 1):
         for plug in need.keys() & set(link.ends):
             need[plug] += _LOOP
-    order = {plug: _order(made, far[plug]) for plug in need}
-    return {plug: need[plug] for plug in sorted(need, key=order.__getitem__)}
+    return {plug: need[plug] for plug in sorted(need, key=lambda each: _order(made, far[each]))}
 
 
-def _order(made: Arrangement, far: list[tuple[str, str | None]]) -> tuple[float, float]:
+def _order(made: Arrangement, far: list[Station]) -> tuple[float, float]:
     """Return what a plug is sorted by: where the far boxes stand, and where in them the plugs."""
     if not far:
         return 0.0, 0.0
-    at = sum(made.dealt.at[near] for near, _ in far) / len(far)
-    return at, sum(made.offsets.get(plug or "", 0.0) for _, plug in far) / len(far)
+    at = sum(made.at[near] for near, _ in far) / len(far)
+    return at, sum(made.offsets[plug] for _, plug in far) / len(far)
 
 
 def _only(made: Arrangement, name: str, hub: str) -> bool:

@@ -6,12 +6,16 @@ is all that `netviz.picture.drawing` needs; nothing in it knows a colour, only w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 Point = tuple[float, float]
-Measure = Callable[[str, float, bool, bool], float]
-"""``measure(text, size, bold, mono)`` returns the width of a text."""
+Extent = tuple[float, float, float, float]
+"""left, top, right, bottom"""
+Rectangle = tuple[float, float, float, float]
+"""left, top, width, height"""
+Measure = Callable[[str, str], float]
+"""``measure(text, style)`` returns the width of a text in a style of `FACES`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +44,7 @@ FACES = {
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """One line of text; ``y`` is its baseline."""
+    """One line of text; ``y`` is its baseline, ``x`` its middle or, anchored there, its start."""
 
     x: float
     y: float
@@ -49,16 +53,11 @@ class Label:
     anchor: str = "middle"
     state: str = "up"
 
-    def moved(self, dx: float, dy: float) -> Label:
-        """Return the same label elsewhere."""
-        return replace(self, x=self.x + dx, y=self.y + dy)
-
-    def extent(self, measure: Measure) -> tuple[float, float, float, float]:
+    def extent(self, measure: Measure) -> Extent:
         """Return left, top, right, bottom."""
-        face = FACES[self.style]
-        width = measure(self.text, face.size, face.bold, face.mono)
-        left = self.x - {"start": 0.0, "middle": width / 2, "end": width}[self.anchor]
-        return left, self.y - 0.78 * face.size, left + width, self.y + 0.24 * face.size
+        size, width = FACES[self.style].size, measure(self.text, self.style)
+        left = self.x - (width / 2 if self.anchor == "middle" else 0.0)
+        return left, self.y - 0.78 * size, left + width, self.y + 0.24 * size
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,62 +72,58 @@ class Box:
     h: float
     labels: tuple[Label, ...] = ()
     title: str = ""
-    state: str = "up"
 
-    def moved(self, dx: float, dy: float) -> Box:
-        """Return the same box elsewhere, with its labels."""
-        labels = tuple(label.moved(dx, dy) for label in self.labels)
-        return replace(self, x=self.x + dx, y=self.y + dy, labels=labels)
+    @property
+    def extent(self) -> Extent:
+        """Return left, top, right, bottom."""
+        return self.x, self.y, self.x + self.w, self.y + self.h
 
 
 @dataclass(frozen=True, slots=True)
 class Port:
     """An interface: a tag, centred on ``x, y``, on the edge of the box that it belongs to.
 
-    A ``small`` one is a loopback, which leads nowhere.
+    A ``small`` one is a loopback, which leads nowhere; one without text is only a place where a
+    cable ends. It is made without coordinates, and gets them when its box has its place.
     """
 
     gid: str
-    x: float
-    y: float
-    w: float
-    h: float
-    text: str
-    owner: str
+    text: str = ""
     title: str = ""
     state: str = "up"
+    owner: str = ""
+    x: float = 0.0
+    y: float = 0.0
+    w: float = 0.0
+    h: float = 0.0
     small: bool = False
 
-    def moved(self, dx: float, dy: float) -> Port:
-        """Return the same port elsewhere."""
-        return replace(self, x=self.x + dx, y=self.y + dy)
+    @property
+    def extent(self) -> Extent:
+        """Return left, top, right, bottom."""
+        w, h = self.w / 2, self.h / 2
+        return self.x - w, self.y - h, self.x + w, self.y + h
 
 
 @dataclass(frozen=True, slots=True)
 class Cable:
-    """A line between two ports; ``labels`` stand beside it or, on a tunnel, on it."""
+    """A line between two ports, its ``owners``: ``veth``, ``lower``, ``tunnel`` or ``port``.
+
+    ``text`` is what a tunnel says of itself. Its points, and the labels that stand beside it or,
+    on a tunnel, on it, come when its ports have their places.
+    """
 
     gid: str
     kind: str
-    points: tuple[Point, ...]
-    labels: tuple[Label, ...] = ()
+    owners: tuple[str, ...] = ()
+    text: str = ""
     title: str = ""
     state: str = "up"
-    owners: tuple[str, ...] = ()
-
-    def moved(self, dx: float, dy: float) -> Cable:
-        """Return the same cable elsewhere, with its labels."""
-        points = tuple((x + dx, y + dy) for x, y in self.points)
-        labels = tuple(label.moved(dx, dy) for label in self.labels)
-        return replace(self, points=points, labels=labels)
+    points: tuple[Point, ...] = ()
+    labels: tuple[Label, ...] = ()
 
 
 Shape = Box | Port | Cable | Label
-
-
-def moved(shapes: Iterable[Shape], dx: float, dy: float) -> list[Shape]:
-    """Return the shapes elsewhere."""
-    return [shape.moved(dx, dy) for shape in shapes]
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,15 +33,11 @@ def annotated(drawn: bytes, plan: Plan, alt: str) -> bytes:
     for name in ("metadata", "defs"):
         for element in root.findall(f"{{{_SVG}}}{name}"):
             root.remove(element)
-    root.set("style", "stroke-linejoin: round; stroke-linecap: butt")
-    root.set("width", f"{plan.width:g}")
-    root.set("height", f"{plan.height:g}")
-    root.set("role", "img")
-    root.set("aria-label", alt)
+    root.attrib |= {"style": "stroke-linejoin: round; stroke-linecap: butt", "role": "img"}
+    root.attrib |= {"width": f"{plan.width:g}", "height": f"{plan.height:g}", "aria-label": alt}
     titles = {shape.gid: shape.title for shape in plan.shapes if not isinstance(shape, Label)}
     for group in root.iter(f"{{{_SVG}}}g"):
-        title = titles.get(group.get("id", ""))
-        if title:
+        if title := titles.get(group.get("id", "")):
             _first(group, title)
     for element in root.iter(f"{{{_SVG}}}text"):
         element.set("style", _FONT.sub(_with_kin, element.get("style", "")))
