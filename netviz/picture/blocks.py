@@ -154,6 +154,7 @@ class _Sorting:
         return block
 
     def _sorted(self, space: Namespace) -> Own:
+        """Return the interfaces of a namespace with their keys, in the order of their names."""
         links = sorted(space.interfaces, key=lambda link: words.natural(link.name))
         return [((space.id, link.index), link) for link in links]
 
@@ -178,8 +179,11 @@ class _Sorting:
 
     def _master(self, space: Namespace, key: Key, link: Interface) -> Block:
         """Return the box of a bridge, or of another device that has ports."""
-        ports = [each for each in self._sorted(space) if each[1].master]
-        ports = [(end, port) for end, port in ports if port.master and port.master.key == key]
+        ports = [
+            (end, port)
+            for end, port in self._sorted(space)
+            if port.master and port.master.key == key
+        ]
         lines = [(words.subtitle(link), "note")]
         lines += words.facts(space, [port for _, port in ports], several=True)
         plugs = [

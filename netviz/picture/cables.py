@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import compress, pairwise
+from itertools import chain, pairwise
 
 from netviz.picture.shapes import Box, Cable, Extent, Label, Measure, Point, Port, Shape
 
@@ -34,10 +34,10 @@ def labelled(
     return [replace(wire, labels=labels.get(wire.gid, ())) for wire in wires]
 
 
-def joined(path: list[Point]) -> tuple[Point, ...]:
-    """Return a path without the points where two of its pieces meet, which it has twice."""
-    new = (_length(a, b) > _NEAR for a, b in pairwise(path))
-    return (*path[:1], *compress(path[1:], new))
+def joined(pieces: list[list[Point]]) -> tuple[Point, ...]:
+    """Return pieces of a path as one, without the points that two of them have in common."""
+    path = [*chain.from_iterable(pieces)]
+    return (path[0], *(b for a, b in pairwise(path) if _length(a, b) > _NEAR))
 
 
 class _Taken:

@@ -48,26 +48,19 @@ class _Dealing:
         self.made = made
         self.boxes = [node.id for node in made.nodes.values() if not node.rim]
         self.near: dict[str, dict[str, str]] = {name: {} for name in made.nodes}
-        self._join(strong=True, piece={})
-        self._join(strong=False, piece=self._pieces())
+        self._join(strong=True)
+        self._join(strong=False)
         self.chain = self._chain()
 
-    def _join(self, *, strong: bool, piece: dict[str, str]) -> None:
-        """Note whom each link joins, as far as they are not of one piece already."""
+    def _join(self, *, strong: bool) -> None:
+        """Note whom each link joins; those that are not strong, only if cables do not yet."""
+        pieces = {} if strong else {name: min(_distances(name, self.near)) for name in self.near}
         for link in self.made.links:
             a, b = self.made.joined(link)
             rim = self.made.nodes[a].rim or self.made.nodes[b].rim
-            if link.strong == strong and not rim and piece.get(a, a) != piece.get(b, b):
+            if link.strong == strong and not rim and pieces.get(a, a) != pieces.get(b, b):
                 self.near[a][b] = link.ends[1]
                 self.near[b][a] = link.ends[0]
-
-    def _pieces(self) -> dict[str, str]:
-        """Return for each box the first of its piece, as far as cables alone join them."""
-        piece: dict[str, str] = {}
-        for name in self.near:
-            if name not in piece:
-                piece |= dict.fromkeys(_distances(name, self.near), name)
-        return piece
 
     def rows(self) -> dict[str, int]:
         nodes = self.made.nodes

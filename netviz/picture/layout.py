@@ -46,7 +46,10 @@ _LAYERS: dict[type, int] = {Box: 0, Cable: 1, Port: 2, Label: 3}
 
 
 def layout(graph: nx.MultiGraph, measure: Measure, *, title: str | None = None) -> Plan:
-    """Return the picture of a graph that `netviz.graph` made, in shapes with coordinates."""
+    """Return the picture of a graph that `netviz.graph` made, in shapes with coordinates.
+
+    ``measure(text, style)`` is the width of a text in pixels.
+    """
     found = fold(scene(graph))
     plans = []
     for way in _WAYS:
@@ -106,10 +109,10 @@ class _Layout:
         self.shapes += page.frame()
         self._draw(inside, *page.inner)
         self.shapes += page.rest()
-        cables = []
-        for wire in self.scene.wires:
-            path = [point for piece in self.pieces[wire.gid] for point in self.paths[piece]]
-            cables.append(replace(wire, points=joined(path)))
+        cables = [
+            replace(wire, points=joined([self.paths[piece] for piece in self.pieces[wire.gid]]))
+            for wire in self.scene.wires
+        ]
         self.shapes += labelled(cables, self.words, self.shapes, self.writer.measure)
         # What lies on a box comes after it, and tags and words after the cables.
         self.shapes.sort(key=lambda shape: _LAYERS[type(shape)])

@@ -34,8 +34,8 @@ _LEGEND = {
 class Page:
     """The outermost frame around what stands in it.
 
-    Its tags are on its lower edge and, where that is too short, ``beside``: at its sides. ``out``
-    and ``below`` are how far they stand out. ``inner`` is where what stands in it begins.
+    Its tags are on its lower edge and, where that is too short, ``beside``: at its sides.
+    ``below`` is how far they stand out of it there; ``inner`` is where what it holds begins.
     """
 
     def __init__(self, scene: Scene, writer: Writer, size: Pair, title: str | None) -> None:
@@ -75,16 +75,15 @@ class Page:
         """Yield the frame's tags, what the picture's lines mean, what is odd, and the title."""
         yield from self._ports()
         x, y = self.foot_at
-        at = x
+        at, y = x, y + _LINE
         for word in self.keys:
-            y = self.foot_at[1] + _LINE
             label = Label(at + _SAMPLE + 8, y, word, "note", "start")
             line = ((at, y - 4), (at + _SAMPLE, y - 4))
             kind, state = _LEGEND[word]
             name = f"key-{word.replace(' ', '-')}"
             yield Cable(name, kind, state=state, points=line, labels=(label,))
             at += self._key(word)
-        for number, warning in enumerate(self.scene.warnings, 1):
+        for number, warning in enumerate(self.scene.warnings, bool(self.keys)):
             yield Label(x, y + number * _LINE, warning, "warning", "start")
         if self.title:
             left, top, *_ = self.outer

@@ -42,7 +42,7 @@ class Node:
 
     ``pinned`` are tags whose edge and place along it are given, counted from the left. ``hub``:
     others gather around it. ``even``: what is in it stays in the middle, whatever its sides carry.
-    ``rim``: it has no size and stands before or after all rows.
+    ``rim``: it stands before or after all rows, and has next to no size.
     """
 
     id: str
@@ -130,18 +130,21 @@ class Arrangement:
             found |= dict.fromkeys((LEFT, RIGHT), max(0.0, widest - _SPARE))
         return found
 
-    def ways(self) -> Iterator[tuple[Link, list[Station]]]:
-        """Yield each link that joins two rows and whose plugs face each other; its stations."""
+    def ways(self, name: str = "") -> Iterator[tuple[Link, list[Station]]]:
+        """Yield each link that joins two rows and whose plugs face each other; its stations.
+
+        With a name, only those of that box.
+        """
         for link in self.links:
-            if self.step(link) and self.facing(link):
-                (a, b), (here, there) = link.ends, self.joined(link)
+            (a, b), (here, there) = link.ends, self.joined(link)
+            if name in ("", here, there) and self.step(link) and self.facing(link):
                 lanes = [(lane, lane) for lane in self.lanes[link.id]]
                 yield link, [(here, a), *lanes, (there, b)]
 
     def neighbours(self, name: str) -> dict[str, list[Station]]:
         """Return for each plug of a box where its links lead."""
         found: dict[str, list[Station]] = defaultdict(list)
-        for _, stations in self.ways():
+        for _, stations in self.ways(name):
             for (here, plug), there in (stations[:2], stations[:-3:-1]):
                 if here == name:
                     found[plug].append(there)

@@ -84,7 +84,7 @@ class Port:
     """An interface: a tag, centred on ``x, y``, on the edge of the box that it belongs to.
 
     A ``small`` one is a loopback, which leads nowhere; one without text is only a place where a
-    cable ends. It is made without coordinates, and gets them when its box has its place.
+    cable ends. It is made without coordinates, and gets them once its box has its place.
     """
 
     gid: str

@@ -55,44 +55,31 @@ def held(namespace: Namespace) -> str | None:
         few = ", ".join(str(pid) for pid in namespace.pids[:3])
         more = len(namespace.pids) - 3
         return f"held by process {few}" + (f" and {more} more" if more > 0 else "")
-    return {
-        "file": "held by an open file",
-        "mount": "held by a mount",
-    }.get(namespace.held_by)
+    return {"file": "held by an open file", "mount": "held by a mount"}.get(namespace.held_by)
 
 
 def forwards(namespace: Namespace) -> bool:
     """Tell whether the namespace forwards packets between its interfaces, as a router does."""
-    for name, value in namespace.sysctls.items():
-        if name.endswith("ip_forward") and str(value) not in ("0", "False"):
-            return True
-    return False
+    switches = [value for name, value in namespace.sysctls.items() if name.endswith("ip_forward")]
+    return any(str(value) not in ("0", "False") for value in switches)
 
 
 def hover(namespace: Namespace, interface: Interface) -> str:
     """Return the hover title of an interface: its full name and all that the picture leaves out."""
-    facts = [
-        f"{printable(namespace.name)}:{printable(interface.name)}",
-        printable(interface.kind),
-        "up" if interface.running else "up, no carrier" if interface.up else "down",
-        *(printable(str(address)) for address in interface.addresses),
-        f"MAC {interface.mac}" if interface.mac else "",
-        f"MTU {interface.mtu}",
-        f"index {interface.index}",
-    ]
-    return " · ".join(fact for fact in facts if fact)
+    condition = "up" if interface.running else "up, no carrier" if interface.up else "down"
+    facts = [f"{printable(namespace.name)}:{printable(interface.name)}", printable(interface.kind)]
+    facts += [condition, *(printable(str(address)) for address in interface.addresses)]
+    facts += [f"MAC {interface.mac}"] if interface.mac else []
+    return " · ".join([*facts, f"MTU {interface.mtu}", f"index {interface.index}"])
 
 
 def tunnel(interface: Interface, state: str = "up") -> str:
     """Return what a tunnel says of itself: ``VXLAN VNI 1 · UDP 4789``, and that it is down."""
     kind = {"ipip": "IPIP", "sit": "SIT", "vxlan": "VXLAN", "geneve": "Geneve"}
     words = kind.get(interface.kind, printable(interface.kind).upper())
-    number = interface.parameters.get("id")
-    port = interface.parameters.get("port")
-    if number is not None:
-        words += f" VNI {short(str(number))}"
-    if port is not None:
-        words += f" · UDP {short(str(port))}"
+    for key, text in (("id", " VNI "), ("port", " · UDP ")):
+        if (value := interface.parameters.get(key)) is not None:
+            words += text + short(str(value))
     return words if state == "up" else f"{words} · {state}"
 
 
