@@ -145,4 +145,6 @@ def test_script_in_a_cell(lab: Notebook) -> None:
 
 def test_script_in_the_background(lab: Notebook) -> None:
     lab.run("%%bash --bg --proc script\nexit 4")
-    assert lab.run("await_it = script.wait()\nscript.returncode").value == "4"
+    # It ends in the loop of another thread: look until it has.
+    wait = "import asyncio\nwhile script.returncode is None:\n    await asyncio.sleep(0.01)\n"
+    assert lab.run(f"{wait}script.returncode").value == "4"
