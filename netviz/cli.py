@@ -14,9 +14,9 @@ from pathlib import Path
 import click
 
 from netviz.errors import NetvizError
+from netviz.verbs import checkpoint, diff, down, draw, export, restore, undo, up
 
 _ANY_COMMAND = {"ignore_unknown_options": True, "allow_interspersed_args": False}
-_FORMATS = ("svg", "png", "pdf", "dot", "json", "mermaid")
 
 
 class _Group(click.Group):
@@ -30,7 +30,11 @@ class _Group(click.Group):
             ctx.exit(2)
 
 
-@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=_Group,
+    commands=(draw, export, up, down, diff, checkpoint, restore, undo),
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(package_name="netviz-lab", prog_name="netviz")
 def main() -> None:
     """Learn container networking on the real Linux kernel, without root."""
@@ -115,44 +119,3 @@ def doctor(as_json: bool) -> None:
         # A pipe has no width: show there what a notebook shows.
         Console(width=None if sys.stdout.isatty() else 100, highlight=False).print(report)
     raise click.exceptions.Exit(0 if report.ready else 1)
-
-
-@main.command()
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write to this file.")
-@click.option(
-    "--format", "fmt", type=click.Choice(_FORMATS), help="Default: by the file's name, else svg."
-)
-@click.option("--title", help="A line above the picture.")
-@click.option("--dark", is_flag=True, help="Light on dark.")
-def draw(output: Path | None, fmt: str | None, title: str | None, dark: bool) -> None:
-    """Draw every namespace, interface, bridge and cable of this machine, or of the lab.
-
-    It only reads. On a real machine run it with sudo, to see the namespaces of other users.
-    """
-    from netviz.net.discovery import snapshot
-    from netviz.net.exports import export
-
-    fmt = fmt or (output.suffix.lstrip(".").lower() if output else "svg")
-    if fmt not in _FORMATS:
-        raise click.UsageError(f"'{output}' names no format that is known; add --format")
-    seen = snapshot()
-    if fmt in ("svg", "png", "pdf"):
-        from netviz.picture.drawing import draw as picture_of
-
-        data = picture_of(seen, title=title, theme="dark" if dark else "light").render(fmt)
-    else:
-        data = export(seen, fmt).encode()
-    if output:
-        _write(output, data)
-    else:
-        sys.stdout.buffer.write(data)
-        sys.stdout.buffer.flush()
-
-
-def _write(output: Path, data: bytes) -> None:
-    try:
-        output.write_bytes(data)
-    except OSError as error:
-        raise NetvizError(
-            f"cannot write '{output}': {error.strerror}", remedy="name another file with -o"
-        ) from error

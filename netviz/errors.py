@@ -3,6 +3,7 @@
     NetvizError
     ├── SandboxError      a lab cannot start here, or a change was asked for outside of one
     ├── KernelError       the kernel refused a request; carries ``errno``
+    ├── TopologyError     a network was declared that cannot be
     ├── DiscoveryError    the machine's namespaces could not be read
     ├── ComponentError    a program that a lesson needs cannot be had
     └── ExerciseError     an exercise was asked something it cannot judge
@@ -15,7 +16,7 @@ from __future__ import annotations
 
 import os
 
-from netviz.model import printable
+from netviz.text import printable
 
 
 class NetvizError(Exception):
@@ -59,6 +60,10 @@ class KernelError(NetvizError):
     ) -> None:
         super().__init__(f"{what}: {os.strerror(errno)}", command=command, remedy=remedy)
         self.errno = errno
+
+
+class TopologyError(NetvizError):
+    """A network was declared that cannot be."""
 
 
 class DiscoveryError(NetvizError):

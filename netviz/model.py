@@ -8,29 +8,16 @@ against what ``ip`` prints. A namespace is known by its ``id``, the inode number
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from netviz.changes import Changes
 
 JSON = dict[str, object]
 Key = tuple[int, int]
 """``(namespace id, ifindex)``: the only name of an interface that is unique on a machine."""
-
-
-def printable(name: str) -> str:
-    r"""Return ``name`` with every character that could mislead a reader written as an escape.
-
-    A file in /run/netns may be named with newlines, terminal controls or right-to-left marks, and
-    an interface with any byte but ``/``, ``:`` and white space. ESC becomes ``\x1b``, so no name
-    colours or clears a terminal; a byte that is no UTF-8, ``\udcff``; a newline, ``\n``. What is
-    visible stays as it is: to escape quotes or markup is the business of who writes a format.
-    """
-    return "".join(
-        char
-        if unicodedata.category(char)[0] not in "CZ" or char == " "
-        else char.encode("unicode_escape", "surrogatepass").decode()
-        for char in name
-    )
 
 
 def _row(noun: object) -> JSON:
@@ -82,6 +69,7 @@ class Address:
     broadcast: str | None = None
     label: str | None = None
     flags: tuple[str, ...] = ()
+    protocol: str | None = None
 
     def __str__(self) -> str:
         """Return the address as one types it: ``10.1.1.2/24``."""
@@ -179,6 +167,8 @@ class Rule:
     table: int | None = None
     action: str = "lookup"
     inverted: bool = False
+    fwmask: int | None = None
+    suppress_prefixlength: int | None = None
 
     def to_dict(self) -> JSON:
         """Return every field; two have names that Python keeps for itself."""
@@ -222,6 +212,26 @@ class FdbEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class Qdisc:
+    """A queue that was plugged into an interface. Equivalent to: an element of ``tc -j qdisc``.
+
+    ``options`` of a tbf are ``rate`` (bits a second), ``burst`` (bytes) and ``limit`` (bytes); of
+    a netem ``limit`` (packets), ``delay`` and ``jitter`` (seconds), ``loss`` (0 to 1). Of other
+    kinds they are not known.
+    """
+
+    dev: str
+    kind: str
+    handle: str
+    parent: str = "root"
+    options: Mapping[str, object] = field(default_factory=dict)
+
+    def to_dict(self) -> JSON:
+        """Return every field."""
+        return _row(self)
+
+
+@dataclass(frozen=True, slots=True)
 class Namespace:
     """One network namespace: its interfaces, tables, switches and rules.
 
@@ -240,6 +250,7 @@ class Namespace:
     rules: tuple[Rule, ...] = ()
     neighbours: tuple[Neighbour, ...] = ()
     fdb: tuple[FdbEntry, ...] = ()
+    qdiscs: tuple[Qdisc, ...] = ()
     sysctls: Mapping[str, object] = field(default_factory=dict)
     nft: tuple[Mapping[str, object], ...] = ()
 
@@ -272,6 +283,15 @@ class Snapshot:
         for namespace in self.namespaces:
             for interface in namespace.interfaces:
                 yield namespace, interface
+
+    def diff(self, other: Snapshot) -> Changes:
+        """Return what is different in another one: what came, what went, what changed.
+
+        Equivalent to: ``diff`` of what ``ip`` and ``bridge`` say at two times.
+        """
+        from netviz.changes import changes
+
+        return changes(self, other)
 
     def to_dict(self) -> JSON:
         """Return ``{"namespaces": […], "warnings": […]}``, stable from run to run."""

@@ -18,8 +18,8 @@ from netviz.model import (
     Route,
     Rule,
     Snapshot,
-    printable,
 )
+from netviz.text import printable
 
 FAR = Endpoint(2, 7, "net1", "eth0")
 HERE = Endpoint(1, 3, "root", "veth1")

@@ -15,11 +15,15 @@ import tomllib
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from netviz.lab.lessons import published, question
 from netviz.lab.refusals import COMMAND
 from netviz.lab.resources import notebooks
-from netviz.model import JSON, printable
+from netviz.text import printable
+
+if TYPE_CHECKING:
+    from netviz.model import JSON
 
 _PATIENCE = 5.0
 # An ordinary user's PATH lacks them on a real machine.

@@ -68,6 +68,15 @@ def inside() -> bool:
     return filesystem.ROOT.exists()
 
 
+def must_be_inside(verb: str) -> None:
+    """Raise ``SandboxError`` outside a lab: there nothing may be changed."""
+    if not inside():
+        raise SandboxError(
+            f"cannot {verb}: this is the machine itself, not a lab",
+            remedy="work in one: netviz lab for a notebook, netviz run -- COMMAND for a program",
+        )
+
+
 def root_namespace() -> str:
     """Return the path of the lab's root network namespace; outside a lab, of the machine's."""
     if inside():
@@ -248,4 +257,12 @@ def _reap_until_gone(program: int, report: socket.socket) -> Never:
             os._exit(0)
 
 
-__all__ = ["SandboxError", "Supervision", "enter", "inside", "root_namespace", "run"]
+__all__ = [
+    "SandboxError",
+    "Supervision",
+    "enter",
+    "inside",
+    "must_be_inside",
+    "root_namespace",
+    "run",
+]

@@ -24,12 +24,15 @@ from netviz.model import (
     Interface,
     Namespace,
     Snapshot,
-    printable,
 )
 from netviz.net import namespaces, neighbours, nftables, routes
-from netviz.net.links import Link, addresses, links
+from netviz.net.addresses import addresses
+from netviz.net.links import Link, links
 from netviz.net.netlink import Socket
+from netviz.net.qdiscs import qdiscs
 from netviz.net.sysctls import sysctls
+from netviz.net.worker import aside
+from netviz.text import printable
 
 if TYPE_CHECKING:
     from netviz.net.namespaces import Found
@@ -45,7 +48,7 @@ def snapshot() -> Snapshot:
     It only reads, on a real machine too. Raises ``DiscoveryError`` where not even the root can be
     read.
     """
-    return namespaces.aside(_snapshot)
+    return aside(_snapshot)
 
 
 def _snapshot() -> Snapshot:
@@ -96,6 +99,7 @@ def _read(found: Found, cautions: list[Caution], *, filtered: bool) -> _Reading:
                 "rules": routes.rules(socket),
                 "neighbours": neighbours.neighbours(socket, names),
                 "fdb": neighbours.forwarding(socket, names),
+                "qdiscs": qdiscs(socket, names),
                 "sysctls": sysctls(socket, names, bridged=bridged),
                 "nft": _nft(found, cautions) if filtered else (),
             },

@@ -1,6 +1,6 @@
-"""Write a snapshot in the formats of others: JSON, Graphviz dot, Mermaid.
+"""Write a snapshot in the formats of others: JSON, Graphviz dot, Mermaid, a script, containerlab.
 
-The same network in three languages, so all are text and pure. A name in it may be anything but a
+The same network in several languages, so all are text and pure. A name in it may be anything but a
 zero byte: each format has its own way to quote one, and node names are made of numbers.
 """
 
@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from netviz.errors import NetvizError
-from netviz.model import Snapshot, printable
+from netviz.model import Snapshot
+from netviz.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     import networkx as nx
 
     from netviz.model import Interface, Key
+    from netviz.net.topology import Topology
+
+    Network: TypeAlias = Snapshot | nx.MultiGraph | Topology
 
 _WIDE = ("bridge", "openvswitch", "bond")
 _DOT_EDGES = {
@@ -31,11 +35,12 @@ _DOT_EDGES = {
 _MERMAID_EDGES = {"veth": "---", "port": "===", "lower": "-.-", "tunnel": "<-.->", "tap": "-.-"}
 
 
-def export(network: Snapshot | nx.MultiGraph, fmt: str) -> str:
-    """Return a snapshot, or the graph of one, as ``json``, ``dot`` or ``mermaid``.
+def export(network: Network, fmt: str) -> str:
+    """Return a network as text: a snapshot, the graph of one, or a declared topology.
 
-    Equivalent to: ``netviz draw --format FMT``. The same network gives the same text; all of it can
-    be written as UTF-8. Raises ``NetvizError`` for a format that is not known.
+    The formats are ``json``, ``dot``, ``mermaid``, ``script`` (see `netviz.script`) and
+    ``containerlab``. Equivalent to: ``netviz export --format FMT``. The same network gives the same
+    text; all of it can be written as UTF-8. Raises ``NetvizError`` for a format that is not known.
     """
     if fmt not in _FORMATS:
         known = ", ".join(sorted(_FORMATS))
@@ -43,14 +48,34 @@ def export(network: Snapshot | nx.MultiGraph, fmt: str) -> str:
     return _FORMATS[fmt](network)
 
 
-def _json(network: Snapshot | nx.MultiGraph) -> str:
-    if not isinstance(network, Snapshot):
-        network = Snapshot(network.graph["namespaces"], network.graph["warnings"])
+def _json(network: Network) -> str:
     # ASCII: bytes in a name that are no UTF-8 cannot be written but as escapes.
-    return json.dumps(network.to_dict(), indent=2, ensure_ascii=True) + "\n"
+    return json.dumps(seen(network).to_dict(), indent=2, ensure_ascii=True) + "\n"
 
 
-def _dot(network: Snapshot | nx.MultiGraph) -> str:
+def _containerlab(network: Network) -> str:
+    from netviz.net.containerlab import containerlab
+
+    return containerlab(seen(network))
+
+
+def _script(network: Network) -> str:
+    from netviz.net.scripts import script
+
+    return script(network if hasattr(network, "planned") else seen(network))
+
+
+def seen(network: Network) -> Snapshot:
+    """Return a network as a snapshot: of a declared one, what would be there."""
+    if isinstance(network, Snapshot):
+        return network
+    if hasattr(network, "planned"):
+        return network.planned()
+    graph: nx.MultiGraph = network
+    return Snapshot(graph.graph["namespaces"], graph.graph["warnings"])
+
+
+def _dot(network: Network) -> str:
     g, nodes = _numbered(network)
     lines = [
         "graph netviz {",
@@ -72,7 +97,7 @@ def _dot(network: Snapshot | nx.MultiGraph) -> str:
     return "\n".join([*lines, "}", ""])
 
 
-def _mermaid(network: Snapshot | nx.MultiGraph) -> str:
+def _mermaid(network: Network) -> str:
     g, nodes = _numbered(network)
     lines = ["flowchart TB"]
     for number, namespace in enumerate(g.graph["namespaces"]):
@@ -90,20 +115,22 @@ def _mermaid(network: Snapshot | nx.MultiGraph) -> str:
     return "\n".join([*lines, ""])
 
 
-_FORMATS: dict[str, Callable[[Snapshot | nx.MultiGraph], str]] = {
+_FORMATS: dict[str, Callable[[Network], str]] = {
     "json": _json,
     "dot": _dot,
     "mermaid": _mermaid,
+    "script": _script,
+    "containerlab": _containerlab,
 }
 
 
-def _numbered(network: Snapshot | nx.MultiGraph) -> tuple[nx.MultiGraph, dict[Key, str]]:
+def _numbered(network: Network) -> tuple[nx.MultiGraph, dict[Key, str]]:
     """Return the graph, and a name for each of its nodes that no format can misread."""
-    if isinstance(network, Snapshot):
-        from netviz.graphs import graph
+    from netviz.graphs import graph
 
-        network = graph(network)
-    return network, {key: f"n{number}" for number, key in enumerate(network)}
+    drawn = hasattr(network, "nodes")
+    wired: nx.MultiGraph = network if drawn else graph(seen(network))
+    return wired, {key: f"n{number}" for number, key in enumerate(wired)}
 
 
 def _edges(g: nx.MultiGraph) -> Iterator[tuple[Key, Key, str]]:

@@ -1,156 +1,265 @@
-"""Where a lab has been, and the way back: so far to its beginning."""
+"""Where a lab has been, and the way back: each change as a whole, or not at all.
+
+Before something changes the lab, what it was is kept: in a file of the lab's own, so that the next
+process knows of it too, even if this one is killed halfway. The way back is the smallest list of
+steps from what is to what was.
+"""
 
 from __future__ import annotations
 
+import json
 import os
-import shutil
-import socket as sockets
-import struct
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
+from errno import EEXIST, EOPNOTSUPP
 from pathlib import Path
+from threading import Event
+from typing import TYPE_CHECKING
 
-from netviz.errors import NetvizError, SandboxError
-from netviz.lab import processes
+from netviz.changes import BEGINNING_RULES, LOOPBACK, Changes, changes
+from netviz.errors import KernelError, NetvizError
 from netviz.lab.filesystem import PRIVATE
-from netviz.lab.sandbox import HOSTNAME, inside, root_namespace
-from netviz.lab.syscalls import CLONE_NEWNET, setns, umount
-from netviz.net import iptables, namespaces, nftables
-from netviz.net.beginning import Beginning, Standing
-from netviz.net.links import links
-from netviz.net.netlink import RTM_DELLINK, RTM_SETLINK, Socket, attribute
+from netviz.lab.sandbox import must_be_inside
+from netviz.model import Namespace, Snapshot
+from netviz.net.building import Builder, RefusedError
+from netviz.net.discovery import snapshot
+from netviz.net.entries import SetFilters
+from netviz.net.lasting import lasting
+from netviz.net.netlink import Socket
+from netviz.net.planning import plan
+from netviz.net.progress import Progress
+from netviz.net.sysctls import sysctls
+from netviz.net.worker import aside, enter_new
+from netviz.records import load, snapshot_of
 
-_IFLA_GROUP = 27
-_DOOMED = attribute(_IFLA_GROUP, b"\xffnv\0")  # No other group is so called.
-_LASTING = ("loopback", "device")
+if TYPE_CHECKING:
+    from netviz.net.steps import Step
 
-_link_header = struct.Struct("BxHiII")
+FOLDER = PRIVATE / "history"
+_ROUNDS = 3
+_REMEDIES = {
+    EEXIST: "take away what is there, or choose another name",
+    EOPNOTSUPP: "this kernel cannot: see netviz doctor",
+}
 
 
-def reset() -> None:
-    """Empty the lab: afterwards it is as it was when it began.
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """What a lab was at one time, in seconds since 1970.
 
-    Equivalent to: ``kill`` of each background process; ``ip -all netns delete``; ``ip link delete``
-    of each link; ``ip address flush``, ``ip rule flush``, ``ip route flush table all``, ``ip
-    neighbour flush``; ``tc qdisc delete``; ``nft flush ruleset``; ``sysctl -w`` of each switch that
-    was moved; ``hostname lab``.
-
-    The notebook's kernel lives on, with its variables and open sockets: what listens in the root
-    goes on listening, and a namespace that only a socket holds has lost its name and its cables.
-
-    Raises ``SandboxError`` outside a lab, before anything is touched; ``NetvizError`` naming what
-    stands nonetheless.
+    One that is ``automatic`` was kept before a change, and is gone once that is taken back.
     """
-    if not inside():
-        raise SandboxError(
-            "cannot reset: this is the machine itself, not a lab",
-            remedy="work in one: netviz lab for a notebook, netviz run -- COMMAND for a program",
-        )
-    standing = [
-        Standing(f"process {each.pid} ({each.name})", "it would not end", f"kill -9 {each.pid}")
-        for each in processes.end_others()
+
+    name: str
+    time: float
+    network: Snapshot
+    automatic: bool = False
+
+    def __repr__(self) -> str:
+        """Return its name and time."""
+        return f"{self.name!r} of {time.strftime('%H:%M:%S', time.localtime(self.time))}"
+
+    def save(self, file: str | Path) -> None:
+        """Write it to a file, for another lab. Raises ``NetvizError`` where that cannot be."""
+        path = Path(file)
+        told = json.dumps(self.network.to_dict())
+        try:
+            path.write_text(told)
+        except OSError as error:
+            why = f"cannot write the checkpoint to '{path}': {error.strerror}"
+            raise NetvizError(why, remedy="choose a folder that exists and is yours") from error
+
+
+def checkpoint(name: str) -> Checkpoint:
+    """Keep the lab as it is now, under a name; one of that name before is forgotten.
+
+    What runs in it is not kept, nor what was learned. Raises ``SandboxError`` outside a lab.
+    """
+    must_be_inside("keep a checkpoint")
+    for path, known in _remembered():
+        if known.name == name:
+            path.unlink()
+    return _remember(name, snapshot())
+
+
+def checkpoints() -> tuple[Checkpoint, ...]:
+    """Return what is kept, the oldest first: checkpoints, and what was before each change."""
+    return tuple(known for _, known in _remembered())
+
+
+def restore(to: str | Path | Checkpoint | Snapshot) -> Changes:
+    """Bring the lab back to a checkpoint, and return what that changed.
+
+    ``to`` is its name, a file of `Checkpoint.save` or of ``netviz export --format json``, or a
+    snapshot. What is the same now is not touched: a ping that has nothing to do with it runs on.
+
+    Raises ``NetvizError`` where there is no such checkpoint, or what stands nonetheless;
+    ``SandboxError`` outside a lab.
+    """
+    must_be_inside("restore")
+    wanted, now = _wanted(to), snapshot()
+    _remember("before restore", now, automatic=True)
+    return _go(now, wanted)
+
+
+def undo() -> Changes:
+    """Take back the latest change that netviz made or knows of, and return what that changed.
+
+    That is: back to the latest checkpoint, or to what was before the latest ``up`` or ``restore``,
+    if it is not what is now. Twice goes two changes back.
+
+    Raises ``NetvizError`` where there is nothing to take back; ``SandboxError`` outside a lab.
+    """
+    must_be_inside("undo")
+    now = snapshot()
+    for path, known in reversed(_remembered()):
+        if changes(lasting(now, exact=True), lasting(known.network, exact=True)):
+            done = _go(now, known.network)
+            _spend(path, known)
+            return done
+        _spend(path, known)
+    raise NetvizError("there is nothing to undo", remedy='keep a state first: checkpoint("name")')
+
+
+def change(steps: Callable[[Snapshot], Sequence[Step]], name: str) -> tuple[Step, ...]:
+    """Carry out all steps or none, and return those that take back moved switches and filters.
+
+    ``steps`` is asked for them with what the lab has. Raises ``KernelError`` for a step that is
+    refused, then all is as it was, or what stands is named; and what ``steps`` raises.
+    """
+    must_be_inside(f"bring a network {name}")
+    before = snapshot()
+    chosen = steps(before)
+    kept = _remember(f"before {name}", before, automatic=True)
+    builder = Builder(stop := Event())
+    filters = {space.name: space.nft for space in before.namespaces}
+
+    def back() -> list[Step]:
+        return [step for step in builder.back if step.namespace in filters]
+
+    try:
+        _carry_out(builder, chosen, stop)
+    except BaseException as error:
+        standing = _back(before, back())
+        _forget(kept)
+        if isinstance(error, RefusedError):
+            raise _refusal(error, len(chosen), standing) from error
+        if standing:
+            raise NetvizError(f"it was interrupted, and what stands is: {standing}") from error
+        raise
+    moved = [
+        it.namespace for it in chosen if isinstance(it, SetFilters) and it.namespace in filters
     ]
-    standing += namespaces.aside(lambda: list(_begin_again()))
+    return (*back(), *(SetFilters(name, filters[name]) for name in dict.fromkeys(moved)))
+
+
+def take_away(steps: Sequence[Step]) -> None:
+    """Carry out steps that delete, and pass over what is not there any more."""
+    must_be_inside("take a network down")
+    _carry_out(Builder(stop := Event(), force=True), steps, stop)
+
+
+def _carry_out(builder: Builder, steps: Sequence[Step], stop: Event) -> None:
+    with Progress(len(steps)) as progress:
+        aside(
+            lambda: builder.carry_out(steps),
+            watch=lambda: progress.show(builder.done),
+            stop=stop,
+        )
+
+
+def _go(now: Snapshot, wanted: Snapshot) -> Changes:
+    """Go from what is to what is wanted. Raises ``NetvizError`` for what stands nonetheless."""
+    standing = _back(wanted, [])
     if standing:
-        first = standing[0]
         raise NetvizError(
-            f"the lab is not empty: {', '.join(each.what for each in standing)}: {first.reason}",
-            command=first.command,
+            f"not all could be restored: {standing}",
             remedy="restart the kernel: a new lab is empty",
         )
+    return changes(now, snapshot())
 
 
-def _begin_again() -> Iterator[Standing]:
-    """Empty the lab's network from a thread that may step into its namespaces."""
-    if sockets.gethostname() != HOSTNAME:
-        sockets.sethostname(HOSTNAME)
-    root = os.open(root_namespace(), os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        setns(root, CLONE_NEWNET)
-        with Socket() as socket:
-            _delete_links(socket)
-            yield from _forget_namespaces()
-            namespaces.enter_new()
-            began = Beginning()
-            setns(root, CLONE_NEWNET)
-            yield from _clear_filters()
-            yield from began.put_back(socket)
-    finally:
-        os.close(root)
+def _back(wanted: Snapshot, switches: Sequence[Step]) -> str:
+    """Make the lab what is wanted; return what is different nonetheless, in words.
 
-
-def _forget_namespaces() -> Iterator[Standing]:
-    """Delete every namespace that a file holds, and first its links.
-
-    A socket may hold it on; then both ends of its cables would stay.
+    What the kernel does by itself, when a link goes down or an address goes, takes a second look.
     """
-    named = namespaces.files(namespaces.NAMED)
-    mounts = [path for _, path in namespaces.mounts()]
-    elsewhere = [path for path in mounts if not Path(path).is_relative_to(PRIVATE)]
-    for path in dict.fromkeys((*named, *elsewhere)):
-        with suppress(OSError):  # It is no namespace of networks, or another tmpfs hides it.
-            _empty(path)
-    for path in (*elsewhere, *named):
+    refused = ""
+    target = lasting(wanted, exact=True)
+    fresh = aside(_fresh)
+    with suppress(NetvizError, RefusedError):
+        _carry_out(Builder(stop := Event(), force=True), switches, stop)
+    for _ in range(_ROUNDS):
+        steps = plan(lasting(snapshot(), exact=True), target, fresh=fresh)
+        if not steps:
+            return ""
         try:
-            _remove(Path(path))
-        except OSError as error:
-            command = f"umount '{path}'; rm -r '{path}'"
-            yield Standing(f"'{path}'", str(error.strerror), command)
+            _carry_out(Builder(stop := Event()), steps, stop)
+        except RefusedError as error:
+            refused = f"{error.step.command()}: {error.detail or os.strerror(error.errno)}"
+    left = plan(lasting(snapshot(), exact=True), target, fresh=fresh)
+    return refused or left[0].command() if left else ""
 
 
-def _empty(path: str) -> None:
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    try:
-        setns(fd, CLONE_NEWNET)
-        with Socket() as socket:
-            _delete_links(socket)
-    finally:
-        os.close(fd)
+def _fresh() -> Namespace:
+    """Return what a new namespace has on this machine."""
+    enter_new()
+    with Socket() as socket:
+        moved = sysctls(socket, {1: "lo"}, bridged=False)
+    return Namespace(0, "", interfaces=(LOOPBACK,), rules=BEGINNING_RULES, sysctls=moved)
 
 
-def _remove(path: Path) -> None:
-    """Unmount and delete a file; outside of the lab's own /run it is the user's, and stays."""
-    if not path.is_symlink():
-        with suppress(OSError):
-            while True:  # One may be mounted over another.
-                umount(str(path))
-    if path.is_relative_to("/run"):
-        if not path.is_symlink() and path.is_dir():
-            shutil.rmtree(path)
-        path.unlink(missing_ok=True)
+def _refusal(error: RefusedError, total: int, standing: str) -> KernelError:
+    detail = f" ({error.detail})" if error.detail else ""
+    what = f"step {error.done + 1} of {total} was refused{detail}"
+    remedy = f"what stands is: {standing}" if standing else "nothing was changed"
+    known = _REMEDIES.get(error.errno)
+    remedy += f"; {known}" if known else ""
+    return KernelError(error.errno, what, command=error.step.command(), remedy=remedy)
 
 
-def _delete_links(socket: Socket) -> None:
-    """Delete every link that can be. Equivalent to: ``ip link delete group N``.
-
-    The kernel lets a link go only when nobody can be looking at it any more, and waits for that
-    once a request: so they are put into one group and deleted together.
-    """
-    doomed = [link for link in links(socket) if link.fields["kind"] not in _LASTING]
-    for link in doomed:
-        with suppress(OSError):  # Its other end went meanwhile, and took it along.
-            socket.change(RTM_SETLINK, _about(link.index) + _DOOMED)
-    try:
-        if doomed:
-            socket.change(RTM_DELLINK, _about() + _DOOMED)
-    except OSError:
-        # One that refuses keeps the whole group.
-        for link in doomed:
-            with suppress(OSError):
-                socket.change(RTM_DELLINK, _about(link.index))
+def _wanted(to: str | Path | Checkpoint | Snapshot) -> Snapshot:
+    if isinstance(to, Snapshot):
+        return to
+    if isinstance(to, Checkpoint):
+        return to.network
+    for _, known in reversed(_remembered()):
+        if known.name == str(to):
+            return known.network
+    if Path(to).suffix == ".json":
+        return load(to)
+    names = ", ".join(dict.fromkeys(repr(known.name) for known in checkpoints()))
+    remedy = f"there are: {names}" if names else "make one with checkpoint(name)"
+    raise NetvizError(f"there is no checkpoint '{to}'", remedy=remedy)
 
 
-def _about(index: int = 0) -> bytes:
-    return _link_header.pack(0, 0, index, 0, 0)
+def _remember(name: str, network: Snapshot, *, automatic: bool = False) -> Checkpoint:
+    known = sorted(FOLDER.glob("*.json"))
+    number = int(known[-1].stem) + 1 if known else 1
+    kept = Checkpoint(name, time.time(), network, automatic)
+    FOLDER.mkdir(exist_ok=True)
+    told = {"name": name, "time": kept.time, "automatic": automatic, "network": network.to_dict()}
+    (FOLDER / f"{number:08}.json").write_text(json.dumps(told))
+    return kept
 
 
-def _clear_filters() -> Iterator[Standing]:
-    clearing: tuple[tuple[Callable[[], None], str], ...] = (
-        (nftables.flush, "nft flush ruleset"),
-        (iptables.flush, "iptables-legacy --flush"),
-    )
-    for flush, command in clearing:
-        try:
-            flush()
-        except OSError as error:
-            yield Standing("a packet filter", str(error.strerror), command)
+def _spend(path: Path, known: Checkpoint) -> None:
+    if known.automatic:
+        path.unlink()
+
+
+def _forget(kept: Checkpoint) -> None:
+    for path, known in _remembered():
+        if known.time == kept.time:
+            path.unlink()
+
+
+def _remembered() -> list[tuple[Path, Checkpoint]]:
+    found = []
+    for path in sorted(FOLDER.glob("*.json")):
+        told = json.loads(path.read_text())
+        network = snapshot_of(told["network"])
+        found.append((path, Checkpoint(told["name"], told["time"], network, told["automatic"])))
+    return found

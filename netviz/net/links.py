@@ -1,41 +1,42 @@
-"""Turn RTM_NEWLINK and RTM_NEWADDR messages into interfaces and addresses.
+"""Turn RTM_NEWLINK messages into interfaces, and changes of interfaces into messages.
 
-Numbers and names are those of linux/if_link.h, linux/if.h and linux/if_addr.h; words are those of
-``ip -d -s -j address``.
+Numbers and names are those of linux/if_link.h and linux/if.h; words are those of
+``ip -d -s -j link``.
 """
 
 from __future__ import annotations
 
 import os
 import struct
-from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from errno import ENODEV
 from functools import lru_cache
 from typing import Any
 
-from netviz.model import Address
 from netviz.net.netlink import (
-    RTM_GETADDR,
+    MOST,
+    RTM_DELLINK,
     RTM_GETLINK,
     RTM_SETLINK,
+    Request,
     Socket,
     attribute,
     attributes,
     numbered,
 )
-from netviz.net.parameters import ip_address, mac_address, parameters, port
+from netviz.net.parameters import ip_address, mac_address, mac_bytes, parameters, port
 
 Names = Mapping[int, str]
 """A namespace's interfaces: index → name."""
+Indexes = Mapping[str, int]
+"""The same, the other way."""
 
 _IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_LINK, _IFLA_MASTER = 1, 3, 4, 5, 10
 _IFLA_OPERSTATE, _IFLA_LINKINFO, _IFLA_IFALIAS, _IFLA_STATS64, _IFLA_GROUP = 16, 18, 20, 23, 27
-_IFLA_LINK_NETNSID = 37
+_IFLA_NET_NS_FD, _IFLA_LINK_NETNSID = 28, 37
 
 _INFO_KIND, _INFO_DATA, _INFO_SLAVE_KIND, _INFO_SLAVE_DATA = 1, 2, 4, 5
-
-_IFA_ADDRESS, _IFA_LOCAL, _IFA_LABEL, _IFA_BROADCAST, _IFA_FLAGS = 1, 2, 3, 4, 8
 
 _LOOPBACK_TYPE = 772
 _ADDRESSED_BY_IP = {768, 769, 776, 778, 823}  # IP tunnels: their link-layer address is an IP's.
@@ -56,22 +57,30 @@ _LINK_FLAGS = numbered(
 )
 _STATES = ("UNKNOWN", "NOTPRESENT", "DOWN", "LOWERLAYERDOWN", "TESTING", "DORMANT", "UP")
 
-_IFA_F_SECONDARY = 0x1
-_IFA_F_PERMANENT = 0x80
-# "dynamic" is said of the addresses without the flag for permanent ones.
-_ADDRESS_FLAGS = numbered(
-    "0x1 secondary 0x2 nodad 0x4 optimistic 0x8 dadfailed 0x10 home 0x20 deprecated "
-    "0x40 tentative 0x80 dynamic 0x100 mngtmpaddr 0x200 noprefixroute 0x400 autojoin "
-    "0x800 stable-privacy"
-)
-SCOPES = {0: "global", 200: "site", 253: "link", 254: "host", 255: "nowhere"}
-FAMILIES = {2: "inet", 10: "inet6"}
+_VETH_PEER = 1
+_SWITCHES = {"up": 0x1, "arp": 0x80, "promisc": 0x100, "allmulticast": 0x200, "multicast": 0x1000}
+_DOOMED = {"group": 0x766EFF}  # No other group is so called.
 
-_link_header = struct.Struct("BxHiII")
-_address_header = struct.Struct("BBBBi")
+_header = struct.Struct("BxHiII")
 _counters = struct.Struct("8Q").unpack_from
 _unsigned = struct.Struct("I").unpack
 _signed = struct.Struct("i").unpack
+_pack_number = struct.Struct("I").pack
+
+
+def _terminated(name: str) -> bytes:
+    return os.fsencode(name) + b"\0"
+
+
+_SETTINGS: dict[str, tuple[int, Callable[[Any], bytes]]] = {
+    "mac": (_IFLA_ADDRESS, mac_bytes),
+    "name": (_IFLA_IFNAME, _terminated),
+    "mtu": (_IFLA_MTU, _pack_number),
+    "master": (_IFLA_MASTER, _pack_number),
+    "alias": (_IFLA_IFALIAS, lambda value: _terminated(value or "")),
+    "group": (_IFLA_GROUP, _pack_number),
+    "netns": (_IFLA_NET_NS_FD, _pack_number),
+}
 
 
 @dataclass(slots=True)
@@ -102,40 +111,84 @@ class Link:
 
 def links(socket: Socket) -> list[Link]:
     """Return the namespace's interfaces. Equivalent to: ``ip -d -s -j link``."""
-    return [_link(message) for message in socket.dump(RTM_GETLINK, bytes(_link_header.size))]
+    return [_link(message) for message in socket.dump(RTM_GETLINK, bytes(_header.size))]
 
 
-def addresses(socket: Socket) -> dict[int, list[Address]]:
-    """Return each interface's addresses, by index. Equivalent to: ``ip -j address``."""
-    found: dict[int, list[Address]] = defaultdict(list)
-    for message in socket.dump(RTM_GETADDR, bytes(_address_header.size)):
-        family, prefixlen, flags, scope, index = _address_header.unpack_from(message)
-        if family not in FAMILIES:
-            continue
-        told = attributes(message, _address_header.size)
-        flags = _unsigned(told[_IFA_FLAGS])[0] if _IFA_FLAGS in told else flags
-        local = told.get(_IFA_LOCAL) or told[_IFA_ADDRESS]
-        peer = told.get(_IFA_ADDRESS, local)
-        broadcast = told.get(_IFA_BROADCAST)
-        label = told.get(_IFA_LABEL)
-        found[index].append(
-            Address(
-                FAMILIES[family],
-                ip_address(local),
-                prefixlen,
-                SCOPES.get(scope) or str(scope),
-                ip_address(peer) if peer != local else None,
-                ip_address(broadcast) if broadcast else None,
-                text(label) if label else None,
-                _address_flags(family, flags),
-            )
-        )
+def names(socket: Socket) -> dict[str, int]:
+    """Return the namespace's interfaces, name → index. Equivalent to: ``ip -brief link``."""
+    found = {}
+    for message in socket.dump(RTM_GETLINK, bytes(_header.size)):
+        name = attributes(message, _header.size)[_IFLA_IFNAME]
+        found[text(name)] = _header.unpack_from(message)[2]
     return found
+
+
+def setting(index: int, chosen: Mapping[str, Any]) -> bytes:
+    """Return what makes a link so: a request's body. Equivalent to: ``ip link set``.
+
+    ``chosen`` may hold ``name``, ``mac``, ``mtu``, ``alias``, ``group`` (a number), ``master`` (an
+    index, 0 for none), ``netns`` (a descriptor), and true or false for ``up``, ``arp``,
+    ``promisc``, ``allmulticast`` and ``multicast``.
+    """
+    flags = moved = 0
+    data = b""
+    for name, value in chosen.items():
+        if name in _SWITCHES:
+            moved |= _SWITCHES[name]
+            # The kernel's flag says that a link does without.
+            flags |= _SWITCHES[name] if bool(value) != (name == "arp") else 0
+        else:
+            number, pack = _SETTINGS[name]
+            data += attribute(number, pack(value))
+    return _header.pack(0, 0, index, flags, moved) + data
+
+
+def described(
+    kind: str, own: bytes = b"", *, lower: int = 0, peer: bytes = b"", slave: bool = False
+) -> bytes:
+    """Return the attributes that say what a link is, to follow `setting`.
+
+    ``own`` are its packed parameters, ``peer`` is the setting of a veth's other end; if ``slave``,
+    it is as a port of such a kind that it has these parameters.
+    """
+    over = attribute(_IFLA_LINK, struct.pack("I", lower)) if lower else b""
+    own = attribute(_VETH_PEER, peer) if peer else own
+    name, data = (_INFO_SLAVE_KIND, _INFO_SLAVE_DATA) if slave else (_INFO_KIND, _INFO_DATA)
+    info = attribute(name, os.fsencode(kind)) + (attribute(data, own) if own else b"")
+    return over + attribute(_IFLA_LINKINFO, info)
+
+
+def delete(socket: Socket, indexes: list[int]) -> list[tuple[int, OSError]]:
+    """Delete links; return those that refuse, and why. Equivalent to: ``ip link delete group N``.
+
+    The kernel lets a link go only when nobody can be looking at it any more, and waits for that
+    once a request: so they are put into one group and deleted together. One that is gone already
+    is no refusal: its other end took it along.
+    """
+    for start in range(0, len(indexes), MOST):
+        chosen = indexes[start : start + MOST]
+        socket.batch([Request(RTM_SETLINK, setting(index, _DOOMED)) for index in chosen])
+    try:
+        if indexes:
+            socket.change(RTM_DELLINK, setting(0, _DOOMED))
+    except OSError:
+        # One that refuses keeps the whole group.
+        return [*_refusing(socket, indexes)]
+    return []
+
+
+def _refusing(socket: Socket, indexes: list[int]) -> Iterator[tuple[int, OSError]]:
+    for index in indexes:
+        try:
+            socket.change(RTM_DELLINK, setting(index, {}))
+        except OSError as error:
+            if error.errno != ENODEV:
+                yield index, error
 
 
 def switch_off(socket: Socket, index: int) -> None:
     """Equivalent to: ``ip link set DEVICE down``. Raises ``OSError`` where the kernel refuses."""
-    socket.change(RTM_SETLINK, _link_header.pack(0, 0, index, 0, _IFF_UP))
+    socket.change(RTM_SETLINK, setting(index, {"up": False}))
 
 
 def put_back(socket: Socket, link: Link, wanted: Link) -> None:
@@ -143,20 +196,16 @@ def put_back(socket: Socket, link: Link, wanted: Link) -> None:
 
     Raises ``OSError`` where the kernel refuses.
     """
-    changes = attribute(_IFLA_GROUP, bytes(4))
-    for name, number in (("name", _IFLA_IFNAME), ("mtu", _IFLA_MTU), ("alias", _IFLA_IFALIAS)):
-        value = wanted.fields[name]
-        if link.fields[name] != value:
-            packed = struct.pack("I", value) if name == "mtu" else os.fsencode(value or "") + b"\0"
-            changes += attribute(number, packed)
-    if link.fields["mac"] != wanted.fields["mac"]:
-        changes += attribute(_IFLA_ADDRESS, bytes.fromhex(wanted.fields["mac"].replace(":", "")))
+    chosen: dict[str, object] = {"group": 0}
+    for name in ("name", "mtu", "alias", "mac"):
+        if link.fields[name] != wanted.fields[name]:
+            chosen[name] = wanted.fields[name]
     if link.name != wanted.name:
         switch_off(socket, link.index)  # Else it takes no other name.
     told = wanted.fields["flags"]
     flags = sum(bit for bit, name in _LINK_FLAGS.items() if name in told and bit & _SETTABLE)
-    header = _link_header.pack(0, 0, link.index, flags, _SETTABLE)
-    socket.change(RTM_SETLINK, header + changes)
+    body = setting(link.index, chosen)[_header.size :]
+    socket.change(RTM_SETLINK, _header.pack(0, 0, link.index, flags, _SETTABLE) + body)
 
 
 def text(value: bytes) -> str:
@@ -180,8 +229,8 @@ def words(names: Mapping[int, str]) -> Callable[[int], tuple[str, ...]]:
 
 
 def _link(message: bytes) -> Link:
-    _, device_type, index, flags, _ = _link_header.unpack_from(message)
-    told = attributes(message, _link_header.size)
+    _, device_type, index, flags, _ = _header.unpack_from(message)
+    told = attributes(message, _header.size)
     info = attributes(told[_IFLA_LINKINFO]) if _IFLA_LINKINFO in told else {}
     kind = text(info[_INFO_KIND]) if _INFO_KIND in info else "device"
     own = parameters(kind, info[_INFO_DATA]) if _INFO_DATA in info else {}
@@ -229,15 +278,6 @@ def _link_flags(flags: int) -> tuple[str, ...]:
     without_carrier = flags & _IFF_UP and not flags & _IFF_RUNNING
     named = tuple(name for bit, name in _LINK_FLAGS.items() if flags & bit)
     return ("NO-CARRIER", *named) if without_carrier else named
-
-
-@lru_cache
-def _address_flags(family: int, flags: int) -> tuple[str, ...]:
-    flags ^= _IFA_F_PERMANENT
-    named = [name for bit, name in _ADDRESS_FLAGS.items() if flags & bit]
-    if flags & _IFA_F_SECONDARY and FAMILIES[family] == "inet6":
-        named[0] = "temporary"
-    return tuple(named)
 
 
 def _statistics(value: bytes) -> dict[str, dict[str, int]]:

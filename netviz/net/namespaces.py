@@ -14,21 +14,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from threading import Thread
-from time import sleep
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from netviz.errors import DiscoveryError
 from netviz.lab.filesystem import OUTER
-from netviz.lab.sandbox import inside, loopback_up, root_namespace
-from netviz.lab.syscalls import CLONE_NEWNET, setns, unshare
-from netviz.model import Caution, printable
+from netviz.lab.sandbox import inside, root_namespace
+from netviz.lab.syscalls import CLONE_NEWNET, setns
+from netviz.model import Caution
+from netviz.net.names import FOLDER as NAMED
+from netviz.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
-T = TypeVar("T")
-NAMED = "/run/netns"
 MOST_PIDS = 32
 _SEEN_FROM_LINK = re.compile(r"net:\[(\d+)\]")
 _OCTAL = re.compile(r"\\([0-7]{3})")
@@ -59,7 +57,7 @@ class Found:
             os.close(fd)
 
     def enter(self) -> None:
-        """Move the calling thread into the namespace: one that `aside` began, it has no home.
+        """Move the calling thread into the namespace: one that `netviz.net.worker.aside` began.
 
         Raises ``OSError`` as `opened` does, and where the kernel refuses.
         """
@@ -161,41 +159,6 @@ class _Finding:
                     continue
                 if inode:
                     self.add(inode, "file", path)
-
-
-def aside(work: Callable[[], T]) -> T:
-    """Return what ``work`` returns, done by a thread that may step into other namespaces.
-
-    It is a thread of its own because setns(2) moves the thread that calls it, and whatever that
-    thread starts later. When this returns, the thread holds no namespace any more.
-    """
-    done: list[T] = []
-    failed: list[Exception] = []
-
-    def there() -> None:
-        try:
-            done.append(work())
-        except Exception as error:
-            failed.append(error)
-
-    worker = Thread(target=there, name="netviz-aside", daemon=True)
-    worker.start()
-    worker.join()
-    # Python lets go of a thread before the kernel does; until then a namespace is held.
-    while Path(f"/proc/self/task/{worker.native_id}").exists():
-        sleep(0)
-    if failed:
-        raise failed[0]
-    return done[0]
-
-
-def enter_new() -> None:
-    """Move the calling thread into a new namespace, in which a lab's root would begin.
-
-    Equivalent to: ``unshare --net; ip link set lo up``. It lasts until the thread leaves.
-    """
-    unshare(CLONE_NEWNET)
-    loopback_up()
 
 
 def find() -> tuple[list[Found], list[Caution]]:

@@ -1,4 +1,4 @@
-"""Turn a namespace's neighbours and forwarding entries into nouns.
+"""Turn a namespace's neighbours and forwarding entries into nouns, and these into messages.
 
 Both come as the same kind of message: an address on an interface, and what is known of it. Numbers
 and names are those of linux/neighbour.h; words are those of ``ip -j`` and ``bridge -j``. Messages
@@ -11,12 +11,13 @@ import struct
 from operator import attrgetter
 
 from netviz.model import FdbEntry, Neighbour
-from netviz.net.links import FAMILIES, Names, name_of, words
-from netviz.net.netlink import AF_BRIDGE, RTM_GETNEIGH, Socket, attributes, numbered
-from netviz.net.parameters import ip_address, mac_address
+from netviz.net.addresses import FAMILIES, FAMILY_NUMBERS
+from netviz.net.links import Indexes, Names, name_of, words
+from netviz.net.netlink import AF_BRIDGE, RTM_GETNEIGH, Socket, attribute, attributes, numbered
+from netviz.net.parameters import ip_address, ip_bytes, mac_address, mac_bytes
 
 _NDA_DST, _NDA_LLADDR, _NDA_VLAN, _NDA_PORT, _NDA_VNI, _NDA_MASTER = 1, 2, 5, 6, 7, 9
-_NUD_NOARP = 0x40
+_NUD_REACHABLE, _NUD_NOARP, _NUD_PERMANENT = 0x2, 0x40, 0x80
 _NTF_LEARNED_ELSEWHERE = 0x10
 _NEIGHBOUR_STATES = numbered(
     "0x1 INCOMPLETE 0x2 REACHABLE 0x4 STALE 0x8 DELAY 0x10 PROBE 0x20 FAILED 0x40 NOARP "
@@ -86,3 +87,50 @@ def forwarding(socket: Socket, names: Names) -> tuple[FdbEntry, ...]:
             )
         )
     return tuple(sorted(found, key=lambda e: (e.dev, e.mac, e.vlan or 0, e.dst or "")))
+
+
+def packed_neighbour(neighbour: Neighbour, indexes: Indexes) -> bytes:
+    """Return a request's body for a lasting neighbour. Equivalent to: ``ip neighbour add``."""
+    flags = sum(bit for bit, name in _NEIGHBOUR_FLAGS.items() if name in neighbour.flags)
+    data = attribute(_NDA_DST, ip_bytes(neighbour.to))
+    data += attribute(_NDA_LLADDR, mac_bytes(neighbour.mac)) if neighbour.mac else b""
+    family = FAMILY_NUMBERS[neighbour.family]
+    state = sum(bit for bit, name in _NEIGHBOUR_STATES.items() if name in neighbour.state)
+    return _neighbour_header.pack(family, indexes[neighbour.dev], state, flags, 0) + data
+
+
+def neighbour_words(neighbour: Neighbour) -> list[str]:
+    """Return what one types after ``ip neighbour add`` or ``delete``."""
+    said = [neighbour.to]
+    said += ["lladdr", neighbour.mac] if neighbour.mac else []
+    said += ["dev", neighbour.dev]
+    said += ["nud", neighbour.state[0].lower()] if neighbour.state else []
+    return said + [flag for flag in neighbour.flags if flag in ("router", "extern_learn")]
+
+
+def packed_entry(entry: FdbEntry, indexes: Indexes) -> bytes:
+    """Return a request's body for a forwarding entry. Equivalent to: ``bridge fdb add``."""
+    flags = sum(bit for bit, name in _FDB_FLAGS.items() if name in _fdb_owner(entry))
+    state = _NUD_PERMANENT if entry.state == "permanent" else _NUD_REACHABLE
+    data = attribute(_NDA_LLADDR, mac_bytes(entry.mac))
+    data += attribute(_NDA_DST, ip_bytes(entry.dst)) if entry.dst else b""
+    data += attribute(_NDA_VLAN, entry.vlan.to_bytes(2, "little")) if entry.vlan else b""
+    data += attribute(_NDA_PORT, entry.port.to_bytes(2, "big")) if entry.port else b""
+    data += attribute(_NDA_VNI, struct.pack("I", entry.vni)) if entry.vni is not None else b""
+    header = (AF_BRIDGE, indexes[entry.dev], state | _NUD_NOARP, flags, 0)
+    return _neighbour_header.pack(*header) + data
+
+
+def entry_words(entry: FdbEntry) -> list[str]:
+    """Return what one types after ``bridge fdb add`` or ``delete``."""
+    said = [entry.mac, "dev", entry.dev]
+    for name in ("dst", "vlan", "port", "vni"):
+        value = getattr(entry, name)
+        said += [name, str(value)] if value is not None else []
+    return [*said, *_fdb_owner(entry), entry.state or "dynamic"]
+
+
+def _fdb_owner(entry: FdbEntry) -> tuple[str, ...]:
+    """Return whose entry it is: the bridge's, which is the port's ``master``, or the device's."""
+    told = tuple(flag for flag in entry.flags if flag in ("self", "sticky", "extern_learn"))
+    return ("master", *told) if entry.master and "self" not in told else told or ("self",)

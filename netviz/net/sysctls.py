@@ -9,11 +9,12 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Iterator
-from errno import EACCES, EPERM
+from errno import EACCES, ENOENT, EPERM
 from functools import lru_cache
 from pathlib import Path
 
-from netviz.net.links import FAMILIES, Names, name_of
+from netviz.net.addresses import FAMILIES
+from netviz.net.links import Names, name_of
 from netviz.net.netlink import RTM_GETNETCONF, Socket, attributes
 
 _INDEX = 1
@@ -110,3 +111,24 @@ def _settings(message: bytes) -> tuple[int, dict[str, int]]:
     told = attributes(message, 4)
     settings = {name: _signed(told[number])[0] for number, name in _NAMES.items() if number in told}
     return _signed(told[_INDEX])[0], settings
+
+
+def write(name: str, value: str) -> None:
+    """Move one switch of the thread's namespace. Equivalent to: ``sysctl -w NAME=VALUE``.
+
+    ``name`` is written with dots, or with slashes where an interface's name has dots in it. Raises
+    ``OSError`` where there is none, or the kernel refuses.
+    """
+    _write(f"/proc/sys/{_path(name)}", value.encode())
+
+
+def read(name: str) -> str:
+    """Return a switch's value. Equivalent to: ``sysctl -n NAME``. Raises as `write` does."""
+    return Path(f"/proc/sys/{_path(name)}").read_text().strip()
+
+
+def _path(name: str) -> str:
+    path = name if "/" in name else name.replace(".", "/")
+    if not path.startswith("net/") or ".." in path.split("/"):
+        raise FileNotFoundError(ENOENT, "it is no switch of a network")
+    return path

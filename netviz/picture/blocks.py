@@ -14,9 +14,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from netviz.model import Interface, Key, Namespace, printable
+from netviz.model import Interface, Key, Namespace
 from netviz.picture import words
 from netviz.picture.shapes import Cable, Port
+from netviz.text import printable
 
 if TYPE_CHECKING:
     import networkx as nx

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path as File
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from matplotlib import font_manager, rc_context
 from matplotlib.figure import Figure
@@ -25,17 +25,18 @@ from matplotlib.text import Text
 
 from netviz.errors import NetvizError
 from netviz.graphs import graph
+from netviz.model import Snapshot
 from netviz.net.discovery import snapshot as read
 from netviz.picture import words
 from netviz.picture.layout import layout
+from netviz.picture.page import marked
 from netviz.picture.shapes import FACES, Box, Cable, Label, Port
 from netviz.picture.svg import annotated
-from netviz.picture.themes import THEMES
+from netviz.picture.themes import THEMES, ghostly
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
 
-    from netviz.model import Snapshot
     from netviz.picture.shapes import Extent, Plan, Shape
     from netviz.picture.themes import Theme
 
@@ -55,10 +56,19 @@ _SETTINGS: Any = {
 _UNDATED = {"svg": "Date", "pdf": "CreationDate", "png": "Software"}
 
 
+class Declared(Protocol):
+    """A network that is declared, and need not be there yet: a topology."""
+
+    def planned(self) -> Snapshot:
+        """Return what a snapshot will show once the network is up."""
+
+
 def draw(
-    snapshot: Snapshot | None = None, *, title: str | None = None, theme: str = "light"
+    network: Snapshot | Declared | None = None, *, title: str | None = None, theme: str = "light"
 ) -> Picture:
-    """Return a picture of a network: the live one, or a snapshot's. A notebook shows it as SVG.
+    """Return a picture of a network: the live one, a snapshot's, or a plan's as a ghost.
+
+    A notebook shows it as SVG. A ghost has everything where it will be once it is built.
 
     Equivalent to: a whiteboard, and the answers of ``ip -all netns exec ip -d address``.
 
@@ -66,9 +76,12 @@ def draw(
     """
     if theme not in THEMES:
         raise NetvizError(f"there is no theme '{theme}'", remedy=f"choose of: {', '.join(THEMES)}")
-    seen = read() if snapshot is None else snapshot
-    plan = layout(graph(seen), text_width, title=title)
-    return Picture(plan, THEMES[theme], words.alternative(seen))
+    seen = read() if network is None else network
+    if isinstance(seen, Snapshot):
+        plan = layout(graph(seen), text_width, title=title)
+        return Picture(plan, THEMES[theme], words.alternative(seen))
+    real = draw(seen.planned(), title=title, theme=theme)
+    return Picture(marked(real.plan, text_width), ghostly(real.theme), words.PLANNED + real.alt)
 
 
 @dataclass(eq=False)
@@ -182,12 +195,12 @@ def _drawn(shape: Shape, theme: Theme) -> Iterator[Artist]:
 
 def _box(box: Box, theme: Theme) -> Iterator[Artist]:
     left, top, right, bottom = box.extent
-    colours = theme.boxes[box.kind]
+    colours, width = theme.boxes[box.kind], theme.pen * (1.5 if box.kind in _ROUND else 1.8)
+    look: Any = {"linewidth": width, "linestyle": _dashes(theme.edge, width)}
     if box.kind == "folded":
         for by in (8, 4):
-            yield _rounded((left + by, top - by, right + by, bottom - by), 12, colours)
-    radius, width = _ROUND.get(box.kind, 12), 1.5 if box.kind in _ROUND else 1.8
-    yield _rounded(box.extent, radius, colours, gid=box.gid, linewidth=width)
+            yield _rounded((left + by, top - by, right + by, bottom - by), 12, colours, **look)
+    yield _rounded(box.extent, _ROUND.get(box.kind, 12), colours, gid=box.gid, **look)
     for label in box.labels:
         yield _text(label, theme)
 
@@ -203,21 +216,25 @@ def _rounded(
 
 
 def _port(port: Port, theme: Theme) -> Iterator[Artist]:
-    colour = {"up": theme.up, "warning": theme.warning}.get(port.state, theme.down)
-    line, width = "-" if port.state == "up" else (0, (2.6, 1.8)), 1.1 if port.small else 1.6
-    look: Any = {"gid": port.gid, "linewidth": width, "linestyle": line}
-    yield _rounded(port.extent, 5, (theme.tag, colour), **look)
+    colours = {"up": theme.up, "warning": theme.warning, "planned": theme.muted}
+    colour, solid = colours.get(port.state, theme.down), port.state in ("up", "planned")
+    line, width = "-" if solid else (0, (2.6, 1.8)), 1.1 if port.small else 1.6
+    look: Any = {"gid": port.gid, "linewidth": width * theme.pen, "linestyle": line}
+    # The mark of a plan is no interface: its colours are the other way round.
+    fill, ink = (colour, theme.page) if port.state == "planned" else (theme.tag, colour)
+    yield _rounded(port.extent, 5, (fill, colour), **look)
     label = Label(port.x, port.y + 4.2, port.text, "small" if port.small else "tag")
-    yield _text(label, theme, colour=colour)
+    yield _text(label, theme, colour=ink)
 
 
 def _cable(cable: Cable, theme: Theme) -> Iterator[Artist]:
     colour = {"tunnel": theme.tunnel, "lower": theme.muted}.get(cable.kind, theme.up)
     colour = theme.down if cable.state == "down" else colour
     plain = cable.kind != "lower" and cable.state != "down"
-    line = "-" if plain else _DASHES.get(cable.kind, _DASHES["down"])
     path, tunnel = Path(cable.points), cable.kind == "tunnel"
-    look: Any = {"gid": cable.gid, "linewidth": 7 if tunnel else 2.2, "linestyle": line}
+    width = 5.4 + 1.6 * theme.pen if tunnel else 2.2 * theme.pen
+    line = _dashes(theme.line, width) if plain else _DASHES.get(cable.kind, _DASHES["down"])
+    look: Any = {"gid": cable.gid, "linewidth": width, "linestyle": line}
     look |= {"capstyle": "butt", "joinstyle": "round"}
     yield PathPatch(path, fill=False, edgecolor=colour, **look)
     if tunnel:
@@ -226,8 +243,13 @@ def _cable(cable: Cable, theme: Theme) -> Iterator[Artist]:
         if label.style == "tunnel":
             left, top, right, bottom = label.extent(text_width)
             plate = (left - 12, top - 7, right + 12, bottom + 7)
-            yield _rounded(plate, 6, (theme.page, colour))
+            yield _rounded(plate, 6, (theme.page, colour), linewidth=1.8 * theme.pen)
         yield _text(label, theme, theme.boxes["frame"][0] if label.style == "state" else None)
+
+
+def _dashes(lengths: tuple[float, ...], width: float) -> Any:
+    """Return the style of a line; matplotlib takes the lengths in shares of its width."""
+    return (0, tuple(length / width for length in lengths)) if lengths else "-"
 
 
 def _text(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from netviz.picture.shapes import Cable, Label, Port, Shape
 if TYPE_CHECKING:
     from netviz.picture.blocks import Scene
     from netviz.picture.rows import Pair
+    from netviz.picture.shapes import Measure, Plan
 
 _MARGIN = 16.0
 _TITLE = 40.0
@@ -107,6 +109,18 @@ class Page:
     def _key(self, word: str) -> float:
         """Return how wide a line and the word that explains it are."""
         return _SAMPLE + 8 + self.writer.measure(word, "note") + 24
+
+
+def marked(plan: Plan, measure: Measure) -> Plan:
+    """Return the drawing as one of what is not there yet, with a mark on the frame's upper edge.
+
+    It is left of a loopback, and nothing else makes room for it: all stands where it will stand.
+    """
+    _, top, right, _ = plan.boxes[0].extent
+    width, title = measure("planned", "tag") + 18, "this is how it will be"
+    at = (right - 50 - width / 2, top, width, 18)
+    mark = Port("mark-planned", "planned", title, "planned", plan.boxes[0].gid, *at)
+    return replace(plan, shapes=(*plan.shapes, mark), ghost=True)
 
 
 def _shown(scene: Scene) -> set[str]:

@@ -128,11 +128,15 @@ Shape = Box | Port | Cable | Label
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A whole drawing, boxes first: what comes later is drawn over what came before."""
+    """A whole drawing, boxes first: what comes later is drawn over what came before.
+
+    A ``ghost`` is one of a network that is not there yet.
+    """
 
     width: float
     height: float
     shapes: tuple[Shape, ...]
+    ghost: bool = False
 
     @property
     def boxes(self) -> list[Box]:

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
 from netviz.picture.shapes import Label
+from netviz.picture.words import PLANNED
 
 if TYPE_CHECKING:
     from netviz.picture.shapes import Plan
 
 _SVG = "http://www.w3.org/2000/svg"
 _FONT = re.compile("font-family: ('[^']*')")
+_MADE_UP = re.compile(r" · (id|index) \d+$")  # In a plan: the kernel has not given it yet.
 _KIN = {
     "'DejaVu Sans'": "Verdana, sans-serif",
     "'DejaVu Sans Mono'": "Menlo, Consolas, monospace",
@@ -36,6 +38,9 @@ def annotated(drawn: bytes, plan: Plan, alt: str) -> bytes:
     root.attrib |= {"style": "stroke-linejoin: round; stroke-linecap: butt", "role": "img"}
     root.attrib |= {"width": f"{plan.width:g}", "height": f"{plan.height:g}", "aria-label": alt}
     titles = {shape.gid: shape.title for shape in plan.shapes if not isinstance(shape, Label)}
+    if plan.ghost:
+        root.set("data-netviz", "plan")
+        titles = {gid: PLANNED + _MADE_UP.sub("", title) for gid, title in titles.items() if title}
     for group in root.iter(f"{{{_SVG}}}g"):
         if title := titles.get(group.get("id", "")):
             _first(group, title)

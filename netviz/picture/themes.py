@@ -6,7 +6,11 @@ from typing import NamedTuple
 
 
 class Theme(NamedTuple):
-    """Colours by what they are for. ``boxes`` are (fill, edge) by a box's kind."""
+    """Colours by what they are for. ``boxes`` are (fill, edge) by a box's kind.
+
+    Where they are not drawn through, ``edge`` and ``line`` are how long ink and gap are, in pixels,
+    along a box and along a cable that is up; ``pen`` is how thick lines are, 1 as usual.
+    """
 
     page: str
     text: str
@@ -17,6 +21,9 @@ class Theme(NamedTuple):
     tunnel: str
     warning: str
     boxes: dict[str, tuple[str, str]]
+    edge: tuple[float, ...] = ()
+    line: tuple[float, ...] = ()
+    pen: float = 1.0
 
 
 THEMES = {
@@ -39,3 +46,18 @@ THEMES = {
         },
     ),
 }  # fmt: skip
+
+
+def ghostly(theme: Theme) -> Theme:
+    """Return a theme for what is not there yet: paler, thinner and dashed, each in its own hue."""
+    inks = {n: _mix(getattr(theme, n), theme.muted) for n in ("text", "up", "tunnel")}
+    boxes = {k: (_mix(a, theme.page), _mix(b, theme.muted)) for k, (a, b) in theme.boxes.items()}
+    # Long and short: as draughtsmen draw what is still to come.
+    line = (11.0, 3.5, 2.0, 3.5)
+    return theme._replace(**inks, boxes=boxes, edge=(4.0, 3.2), line=line, pen=0.7)
+
+
+def _mix(one: str, other: str) -> str:
+    """Return a colour that is almost half another one."""
+    pairs = zip(bytes.fromhex(one[1:]), bytes.fromhex(other[1:]), strict=True)
+    return f"#{bytes(round(0.55 * a + 0.45 * b) for a, b in pairs).hex()}"

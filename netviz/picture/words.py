@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from netviz.model import Interface, Namespace, Snapshot, printable
+from netviz.text import printable
+
+if TYPE_CHECKING:
+    from netviz.model import Interface, Namespace, Snapshot
 
 LIMIT = 26
 _MOST_LINES = 4
+PLANNED = "Planned, not built yet: "
+_CARDS = {"veth", "dummy", "macvlan", "macvtap", "ipvlan", "vlan", "vxlan", "geneve", "gretap"}
 _NOT_YET = ("blocking", "listening", "learning")  # What a port is while it does not forward.
 
 
@@ -38,7 +44,9 @@ def addresses(interface: Interface) -> list[str]:
 
 
 def mac(interface: Interface) -> str | None:
-    """Return the MAC with its middle left out: ``3a:91:0c:…:01``."""
+    """Return the MAC with its middle left out: ``3a:91:0c:…:01``; dots where it is yet to come."""
+    if interface.mac is None and interface.kind in _CARDS:
+        return "··:··:··:⋯:··"
     if not interface.mac or not re.fullmatch(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}", interface.mac):
         return None
     return f"{interface.mac[:8]}:…:{interface.mac[-2:]}"

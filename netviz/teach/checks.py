@@ -18,9 +18,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from netviz.errors import ExerciseError, NetvizError
-from netviz.model import JSON, Interface, Namespace, Snapshot, printable
+from netviz.model import JSON, Interface, Namespace, Snapshot
 from netviz.net import namespaces
 from netviz.net.discovery import snapshot
+from netviz.net.worker import aside
+from netviz.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -215,7 +217,7 @@ def _inside(found: Namespace, work: Callable[[], _T]) -> _T:
         place.enter()
         return work()
 
-    return namespaces.aside(there)
+    return aside(there)
 
 
 def _short(endpoint: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -66,6 +67,7 @@ def test_files_made_in_anothers_folder_are_the_others(tmp_path: Path) -> None:
     assert told.stdout.split()[2:4] == ["0", "0"]
     seen = (tmp_path / "folder/file").stat()
     assert (seen.st_uid, seen.st_gid) == (12345, 12346)
+    shutil.rmtree(tmp_path)  # No later session could, in a lab.
 
 
 @pytest.mark.outside(only=True)

@@ -70,6 +70,8 @@ def reading(namespace: Namespace) -> Answer:
     for link in seen["interfaces"]:
         for told_wrong in (link["parameters"], link["port"]):
             told_wrong.pop("root_id", None)
+        for address in link["addr_info"]:
+            address.pop("protocol", None)  # Not every version of `ip` tells it.
         below = link.pop("peer") or link.pop("lower", None)
         link.pop("lower", None)
         links.append(link | {"link": below["index"] if below else None})
@@ -193,6 +195,8 @@ def _rule(family: str, rule: dict) -> dict[str, object]:
         "table": _table(rule["table"]) if "table" in rule else None,
         "action": rule.get("action", "lookup"),
         "not": "not" in rule,
+        "fwmask": int(rule["fwmask"], 16) if "fwmask" in rule else None,
+        "suppress_prefixlength": rule.get("suppress_prefixlen"),
     }
 
 

@@ -104,5 +104,7 @@ def test_kinds_of_edges_differ_in_shape(fmt: str, kind: str) -> None:
 
 
 def test_unknown_format_names_those_there_are() -> None:
-    with pytest.raises(NetvizError, match="'yaml'; the formats are: dot, json, mermaid"):
+    with pytest.raises(
+        NetvizError, match="'yaml'; the formats are: containerlab, dot, json, mermaid, script"
+    ):
         export(Snapshot(), "yaml")

@@ -53,9 +53,12 @@ def test_large_table_comes_in_many_pieces() -> None:
 
 def test_dumps_hold_together_while_links_come_and_go() -> None:
     sh("seq -f 'link add br%g type bridge' 1 100 | ip -batch -")
-    script = "while :; do ip link add one type veth peer name two; ip link del one; done"
+    # With a trap the shell waits for its child before it ends, and leaves nobody behind.
+    script = (
+        "trap exit TERM; while :; do ip link add v1 type veth peer name v2; ip link del v1; done"
+    )
     with subprocess.Popen(["sh", "-c", script]) as churn, Socket() as socket:
         for _ in range(50):
             found = [link.index for link in links(socket)]
             assert len(found) == len(set(found)) >= 101 or socket.unsettled
-        churn.kill()
+        churn.terminate()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
 import pytest
@@ -10,9 +11,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from networks import DEVICES, NAMES, ROOT, Net
 
-from netviz.model import Snapshot, printable
 from netviz.picture.drawing import draw
 from netviz.picture.words import alternative, short
+from netviz.text import printable
+
+if TYPE_CHECKING:
+    from netviz.model import Snapshot
 
 SVG = "{http://www.w3.org/2000/svg}"
 ALLOWED = {f"{SVG}{tag}" for tag in ("svg", "g", "path", "text", "title", "use", "tspan")}

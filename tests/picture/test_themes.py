@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 from matplotlib.colors import to_rgb
 
-from netviz.picture.themes import THEMES, Theme
+from netviz.picture.themes import THEMES, Theme, ghostly
 
+LOOKS = THEMES | {f"{name} ghost": ghostly(theme) for name, theme in THEMES.items()}
 WRITTEN = {
     "frame": ("text", "muted", "warning", "down"),
     "host": ("text", "muted"),
@@ -37,24 +38,24 @@ def fill(theme: Theme, name: str) -> str:
     return theme.boxes[name][0] if name in theme.boxes else str(getattr(theme, name))
 
 
-@pytest.mark.parametrize("theme", THEMES)
+@pytest.mark.parametrize("theme", LOOKS)
 @pytest.mark.parametrize("name", WRITTEN)
 def test_words_have_contrast(theme: str, name: str) -> None:
     for colour in WRITTEN[name]:
-        found = contrast(str(getattr(THEMES[theme], colour)), fill(THEMES[theme], name))
+        found = contrast(str(getattr(LOOKS[theme], colour)), fill(LOOKS[theme], name))
         assert found >= 4.5, (colour, found)
 
 
-@pytest.mark.parametrize("theme", THEMES)
+@pytest.mark.parametrize("theme", LOOKS)
 def test_lines_have_contrast_with_what_they_run_over(theme: str) -> None:
     for name in ("frame", "host"):
         for colour in ("up", "down", "tunnel", "muted"):
-            assert contrast(str(getattr(THEMES[theme], colour)), fill(THEMES[theme], name)) >= 3
+            assert contrast(str(getattr(LOOKS[theme], colour)), fill(LOOKS[theme], name)) >= 3
 
 
-@pytest.mark.parametrize("theme", THEMES)
+@pytest.mark.parametrize("theme", LOOKS)
 def test_every_kind_of_box_has_colours_and_an_edge_that_shows(theme: str) -> None:
-    boxes = THEMES[theme].boxes
+    boxes = LOOKS[theme].boxes
     assert boxes.keys() == {"frame", "host", "namespace", "folded", "bridge", "stack"}
     assert all(contrast(edge, inside) >= 3 for inside, edge in boxes.values())
 

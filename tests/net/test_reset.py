@@ -20,9 +20,10 @@ import pytest
 from oracle import sh
 
 from netviz.errors import NetvizError, SandboxError
-from netviz.net import history
+from netviz.lab import sandbox
+from netviz.lab.syscalls import CLONE_NEWNET, setns
 from netviz.net.discovery import snapshot
-from netviz.net.history import reset
+from netviz.net.reset import reset
 from tests.sandboxed import fresh_network
 
 if TYPE_CHECKING:
@@ -216,7 +217,7 @@ def socket_in(name: str) -> socket.socket:
 
     def there() -> None:
         with Path("/run/netns", name).open() as namespace:
-            history.setns(namespace.fileno(), history.CLONE_NEWNET)
+            setns(namespace.fileno(), CLONE_NEWNET)
         made.append(socket.create_server(("", 8000)))
 
     worker = threading.Thread(target=there)
@@ -295,7 +296,7 @@ def test_helper_of_the_kernel_lives_on() -> None:
 
 
 def test_callers_parents_live_on() -> None:
-    script = "from netviz.net.history import reset; reset()"
+    script = "from netviz.net.reset import reset; reset()"
     done = sh(
         f'sleep 60 & "{sys.executable}" -c "{script}"; echo still here; kill -0 $! || echo gone'
     )
@@ -343,9 +344,10 @@ def test_what_will_not_go_is_named_with_the_command() -> None:
 def test_outside_a_lab_nothing_is_touched(monkeypatch: pytest.MonkeyPatch) -> None:
     sh(PAIR)
     before = seen()
-    monkeypatch.setattr(history, "inside", lambda: False)
     with background("sleep", "60") as bystander:
-        with pytest.raises(SandboxError, match="netviz run"):
-            reset()
+        with monkeypatch.context() as outside:
+            outside.setattr(sandbox, "inside", lambda: False)
+            with pytest.raises(SandboxError, match="netviz run"):
+                reset()
         assert running(bystander)
     assert seen() == before

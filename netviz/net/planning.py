@@ -1,0 +1,245 @@
+"""From one network to another: the smallest list of steps between two snapshots.
+
+What is the same on both sides is not touched. What stands in the way is deleted first, and what
+vanishes with it counts as gone; then come namespaces, links from the lowest up, and in each
+namespace the settings of its links and its tables. Both snapshots hold only what somebody
+configured (`netviz.net.lasting`). Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from netviz.changes import BEGINNING_RULES, LOOPBACK, between, rows, switches
+from netviz.model import Address, Interface, Key, Namespace, Snapshot
+from netviz.net.entries import (
+    AddAddress,
+    AddEntry,
+    DeleteAddress,
+    DeleteEntry,
+    Noun,
+    SetFilters,
+    SetSysctl,
+)
+from netviz.net.lasting import FALLBACK
+from netviz.net.matching import ADJUSTABLE, RIDING, Match
+from netviz.net.parameters import settable, unusual
+from netviz.net.settings import SetLink, SetParameters, settings
+from netviz.net.steps import (
+    ROOT,
+    AddLink,
+    AddNamespace,
+    AddTap,
+    AddVeth,
+    DeleteLink,
+    DeleteNamespace,
+    Step,
+)
+
+BEGINNING = Snapshot(
+    (
+        Namespace(
+            0,
+            ROOT,
+            "root",
+            interfaces=(replace(LOOPBACK, flags=("LOOPBACK", "UP")),),
+            rules=BEGINNING_RULES,
+        ),
+    )
+)
+"""What a lab has when it begins."""
+
+_ENTRIES = ("route", "rule", "neighbour", "fdb", "qdisc")
+
+
+def plan(before: Snapshot, after: Snapshot, *, fresh: Namespace | None = None) -> tuple[Step, ...]:
+    """Return the steps that lead from one network to the other, in an order that the kernel takes.
+
+    ``fresh`` is what a new namespace has here, for its switches; without it, what the kernel itself
+    begins with.
+    """
+    return tuple(_Plan(before, after, fresh).steps())
+
+
+class _Plan:
+    """Two networks, and what is left of the first once all is gone that must go."""
+
+    def __init__(self, before: Snapshot, after: Snapshot, fresh: Namespace | None) -> None:
+        self.before = {space.name: space for space in before.namespaces}
+        self.after = {space.name: space for space in after.namespaces}
+        self.match = Match(before, after)
+        self.fresh = fresh or Namespace(0, "", interfaces=(LOOPBACK,), rules=BEGINNING_RULES)
+        bases = [self.before.get(name) or replace(self.fresh, name=name) for name in self.after]
+        self.base = {space.name: self.match.left(space) for space in bases}
+
+    def steps(self) -> Iterator[Step]:
+        """Yield them."""
+        for name in self.after:
+            if name in self.before:
+                yield from self._emptying(self.base[name], self.after[name])
+        yield from (AddNamespace(name) for name in self.after if name not in self.before)
+        yield from self._moving()
+        yield from self._deleting()
+        order = sorted(self.after, key=self._depth)
+        for name in order:
+            yield from _moved_switches(self.base[name], self.after[name], wide=True)
+        yield from self._adding()
+        for name in order:
+            yield from self._setting(self.base[name], self.after[name])
+
+    def _emptying(self, base: Namespace, after: Namespace) -> Iterator[Step]:
+        """Yield the deletion of what tables hold and should not."""
+        for change in between(base, after):
+            if change.before is None or change.field or change.before == change.after:
+                continue
+            if isinstance(change.before, Address):
+                device = change.name.split(" ")[0]
+                yield DeleteAddress(f"{base.name}:{device}", change.before)
+            elif change.kind in _ENTRIES:
+                yield DeleteEntry(base.name, _noun(change.before))
+
+    def _moving(self) -> Iterator[Step]:
+        for key, (name, device) in self.match.moved.items():
+            space, link = self.match.links[key]
+            chosen: dict[str, object] = {"up": False}
+            chosen |= {"master": ""} if link.master else {}
+            chosen |= {"name": device} if device != link.name else {}
+            chosen |= {"netns": name} if name != space.name else {}
+            for address in link.addresses if name == space.name else ():
+                yield DeleteAddress(f"{space.name}:{link.name}", address)
+            yield SetLink(f"{space.name}:{link.name}", chosen)
+
+    def _deleting(self) -> Iterator[Step]:
+        """Yield the deletion of links and namespaces; a cable goes with that of its far end."""
+        told: set[Key] = set()
+        gone = {name for name, it in self.before.items() if name not in self.after and it.names}
+        later = []
+        links, doomed = self.match.links, self.match.doomed
+        for key in sorted(doomed, key=lambda key: links[key][0].name):
+            space, link = links[key]
+            along = link.kind in RIDING and link.lower and link.lower.key in doomed
+            if along or space.name in gone or (link.peer and link.peer.key in told):
+                continue
+            told.add(key)
+            step = DeleteLink(f"{space.name}:{link.name}")
+            if link.peer and link.peer.namespace in gone:
+                later.append(step)
+            else:
+                yield step
+        yield from (DeleteNamespace(self.before[name].names[0]) for name in sorted(gone))
+        yield from later
+
+    def _depth(self, name: str, above: tuple[str, ...] = ()) -> int:
+        """Return how many namespaces must be ready before one: links lie on links in others."""
+        over = {link.lower.namespace for link in self.after[name].interfaces if link.lower}
+        lower = over - {name, *above} & self.after.keys()
+        return max(
+            (1 + self._depth(each, (*above, name)) for each in lower & self.after.keys()), default=0
+        )
+
+    def _adding(self) -> Iterator[Step]:
+        """Yield the new links, what lies below before what lies above."""
+        made = {(name, link.name) for name, space in self.base.items() for link in space.interfaces}
+        waiting = [(name, link) for name, space in self.after.items() for link in space.interfaces]
+        while waiting:
+            ready: list[tuple[str, Interface]] = []
+            held: list[tuple[str, Interface]] = []
+            for name, link in waiting:
+                if (name, link.name) in made or link.name in FALLBACK or link.kind == "device":
+                    continue
+                lower = (link.lower.namespace, link.lower.name) if link.lower else None
+                waits = lower is not None and lower not in made and lower[0] in self.after
+                (held if waits else ready).append((name, link))
+            for name, link in ready:
+                if (name, link.name) not in made:
+                    made |= {(name, link.name)}
+                    made |= {(link.peer.namespace, link.peer.name)} if link.peer else set()
+                    yield _made(name, link)
+            if not ready:
+                return
+            waiting = held
+
+    def _setting(self, base: Namespace, after: Namespace) -> Iterator[Step]:
+        """Yield what makes a namespace's links and tables as they should be."""
+        old = {link.name: link for link in base.interfaces}
+        for link in after.interfaces:
+            was = old.get(link.name)
+            where = f"{after.name}:{link.name}"
+            if chosen := settings(was, link):
+                yield SetLink(where, chosen)
+            yield from _adjusted(where, was, link)
+            held = dict(rows(replace(base, interfaces=(was,)))) if was else {}
+            for row, address in rows(replace(_only(after), interfaces=(link,))):
+                if isinstance(address, Address) and held.get(row) != address:
+                    yield AddAddress(where, address)
+        yield from _moved_switches(base, after, wide=False)
+        had = dict(rows(base))
+        new = [(row, it) for row, it in rows(after) if row[0] in _ENTRIES and had.get(row) != it]
+        # What others are reached through comes first.
+        for _, entry in sorted(new, key=lambda it: bool(getattr(it[1], "via", None))):
+            yield AddEntry(after.name, _noun(entry))
+        if had.get(("nft", "ruleset")) != dict(rows(after)).get(("nft", "ruleset")):
+            yield SetFilters(after.name, after.nft)
+
+
+def _only(space: Namespace) -> Namespace:
+    return Namespace(space.id, space.name)
+
+
+def _noun(value: object) -> Noun:
+    assert isinstance(value, Noun)
+    return value
+
+
+def _made(name: str, link: Interface) -> Step:
+    at = f"{name}:{link.name}"
+    if link.peer:
+        return AddVeth(at, str(link.peer))
+    if link.kind in ("tun", "tap"):
+        return AddTap(at, link.kind)
+    return AddLink(
+        at, link.kind, unusual(link.kind, link.parameters), str(link.lower) if link.lower else None
+    )
+
+
+def _adjusted(where: str, was: Interface | None, link: Interface) -> Iterator[Step]:
+    """Yield the parameters that a link has besides those that it was made with."""
+    sides = [("port", was.port if was else {}, link.port)] if link.port else []
+    sides += (
+        [(link.kind, was.parameters, link.parameters)] if was and link.kind in ADJUSTABLE else []
+    )
+    for kind, old, new in sides:
+        wanted = (
+            unusual(kind, new)
+            if not old
+            else {
+                name: value
+                for name, value in new.items()
+                if name in settable(kind) and old.get(name) != value
+            }
+        )
+        if wanted:
+            yield SetParameters(where, kind, wanted)
+
+
+def _moved_switches(base: Namespace, after: Namespace, *, wide: bool) -> Iterator[Step]:
+    """Yield the switches that stand differently: those of all interfaces before there are any.
+
+    A new interface begins with the default, and forwarding for all moves it for each.
+    """
+    known, wanted = dict(switches(base)), dict(switches(after))
+    for name, value in wanted.items():
+        parts = name.replace("/", ".").split(".")
+        all_over = parts[2] != "conf" or parts[3] in ("all", "default")
+        if parts[1] == "bridge":
+            usual: object = 1
+        else:
+            usual = 0 if all_over else wanted.get(f"net.{parts[1]}.conf.default.{parts[-1]}", 0)
+        if parts[-1] == "mc_forwarding" or known.get(name, usual) == value:
+            continue  # Only a daemon for multicast routes moves that one.
+        if all_over == wide:
+            yield SetSysctl(after.name, name, value)
+        if name in ("net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding"):
+            each = (it for it in wanted if it.endswith("forwarding") and f".{parts[1]}." in it)
+            known |= dict.fromkeys(each, value)
