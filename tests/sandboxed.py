@@ -36,6 +36,10 @@ from netviz.lab.syscalls import (
 )
 
 
+HISTORY = PRIVATE / "history"
+"""Where netviz keeps what was before; a test sees only its own."""
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add ``--no-sandbox``, for tests about the lab itself, seen from outside."""
     parser.addoption(
@@ -106,6 +110,8 @@ def fresh_network() -> Iterator[None]:
     # `ip netns add` shares /run/netns with every mount namespace that it was copied to.
     mount("", "/", flags=MS_REC | MS_PRIVATE)
     mount("tmpfs", "/run/netns", "tmpfs", options="mode=755")
+    HISTORY.mkdir(exist_ok=True)
+    mount("tmpfs", str(HISTORY), "tmpfs", options="mode=755")
     _fresh_sys()
     bind_over(f"/proc/self/fd/{before[CLONE_NEWNET]}", OUTER)
     bind_over("/proc/self/ns/net", ROOT)

@@ -56,6 +56,7 @@ class Checkpoint:
     time: float
     network: Snapshot
     automatic: bool = False
+    number: int = 0
 
     def __repr__(self) -> str:
         """Return its name and time."""
@@ -78,15 +79,21 @@ def checkpoint(name: str) -> Checkpoint:
     What runs in it is not kept, nor what was learned. Raises ``SandboxError`` outside a lab.
     """
     must_be_inside("keep a checkpoint")
-    for path, known in _remembered():
+    for known in checkpoints():
         if known.name == name:
-            path.unlink()
+            _file(known).unlink()
     return _remember(name, snapshot())
 
 
 def checkpoints() -> tuple[Checkpoint, ...]:
     """Return what is kept, the oldest first: checkpoints, and what was before each change."""
-    return tuple(known for _, known in _remembered())
+    found = []
+    for path in sorted(FOLDER.glob("*.json")):
+        told = json.loads(path.read_text())
+        network = snapshot_of(told["network"])
+        known = (told["name"], told["time"], network, told["automatic"], int(path.stem))
+        found.append(Checkpoint(*known))
+    return tuple(found)
 
 
 def restore(to: str | Path | Checkpoint | Snapshot) -> Changes:
@@ -114,12 +121,13 @@ def undo() -> Changes:
     """
     must_be_inside("undo")
     now = snapshot()
-    for path, known in reversed(_remembered()):
-        if changes(lasting(now, exact=True), lasting(known.network, exact=True)):
-            done = _go(now, known.network)
-            _spend(path, known)
+    for known in reversed(checkpoints()):
+        different = changes(lasting(now, exact=True), lasting(known.network, exact=True))
+        done = _go(now, known.network) if different else None
+        if known.automatic:
+            _file(known).unlink()
+        if done is not None:
             return done
-        _spend(path, known)
     raise NetvizError("there is nothing to undo", remedy='keep a state first: checkpoint("name")')
 
 
@@ -143,7 +151,7 @@ def change(steps: Callable[[Snapshot], Sequence[Step]], name: str) -> tuple[Step
         _carry_out(builder, chosen, stop)
     except BaseException as error:
         standing = _back(before, back())
-        _forget(kept)
+        _file(kept).unlink()
         if isinstance(error, RefusedError):
             raise _refusal(error, len(chosen), standing) from error
         if standing:
@@ -215,9 +223,10 @@ def _refusal(error: RefusedError, total: int, standing: str) -> KernelError:
     detail = f" ({error.detail})" if error.detail else ""
     what = f"step {error.done + 1} of {total} was refused{detail}"
     remedy = f"what stands is: {standing}" if standing else "nothing was changed"
+    command = error.step.command().partition("\n")[0]
     known = _REMEDIES.get(error.errno)
     remedy += f"; {known}" if known else ""
-    return KernelError(error.errno, what, command=error.step.command(), remedy=remedy)
+    return KernelError(error.errno, what, command=command, remedy=remedy)
 
 
 def _wanted(to: str | Path | Checkpoint | Snapshot) -> Snapshot:
@@ -225,7 +234,7 @@ def _wanted(to: str | Path | Checkpoint | Snapshot) -> Snapshot:
         return to
     if isinstance(to, Checkpoint):
         return to.network
-    for _, known in reversed(_remembered()):
+    for known in reversed(checkpoints()):
         if known.name == str(to):
             return known.network
     if Path(to).suffix == ".json":
@@ -236,30 +245,16 @@ def _wanted(to: str | Path | Checkpoint | Snapshot) -> Snapshot:
 
 
 def _remember(name: str, network: Snapshot, *, automatic: bool = False) -> Checkpoint:
-    known = sorted(FOLDER.glob("*.json"))
-    number = int(known[-1].stem) + 1 if known else 1
-    kept = Checkpoint(name, time.time(), network, automatic)
     FOLDER.mkdir(exist_ok=True)
+    numbers = [int(path.stem) for path in FOLDER.glob("*.json")]
+    kept = Checkpoint(name, time.time(), network, automatic, max(numbers, default=0) + 1)
     told = {"name": name, "time": kept.time, "automatic": automatic, "network": network.to_dict()}
-    (FOLDER / f"{number:08}.json").write_text(json.dumps(told))
+    # Whoever is killed while it is written leaves no half of it.
+    draft = FOLDER / f"draft-{os.getpid()}"
+    draft.write_text(json.dumps(told))
+    draft.rename(_file(kept))
     return kept
 
 
-def _spend(path: Path, known: Checkpoint) -> None:
-    if known.automatic:
-        path.unlink()
-
-
-def _forget(kept: Checkpoint) -> None:
-    for path, known in _remembered():
-        if known.time == kept.time:
-            path.unlink()
-
-
-def _remembered() -> list[tuple[Path, Checkpoint]]:
-    found = []
-    for path in sorted(FOLDER.glob("*.json")):
-        told = json.loads(path.read_text())
-        network = snapshot_of(told["network"])
-        found.append((path, Checkpoint(told["name"], told["time"], network, told["automatic"])))
-    return found
+def _file(kept: Checkpoint) -> Path:
+    return FOLDER / f"{kept.number:08}.json"
