@@ -129,7 +129,8 @@ class Topology:
         gateways = (to, via, *(hop.get("gateway") for hop in hops))
         family = "inet6" if any(":" in str(each) for each in gateways) else "inet"
         flags = ("onlink",) if onlink else ()
-        route = Route(to, family, dev, via, prefsrc=src, nexthops=hops, flags=flags, **fields)
+        known = {"prefsrc": src, "nexthops": hops, "flags": flags, **fields}
+        route = Route(to, family, dev, via, **_known(Route, known))
         self._note(f"{namespace}:", replace(route, scope=implied_scope(route)))
 
     def rule(self, namespace: str, priority: int, **fields: Any) -> None:
@@ -140,7 +141,7 @@ class Topology:
         """
         six = any(":" in str(fields.get(name)) for name in ("source", "to"))
         family = fields.pop("family", "inet6" if six else "inet")
-        self._note(f"{namespace}:", Rule(priority, family, **fields))
+        self._note(f"{namespace}:", Rule(priority, family, **_known(Rule, fields)))
 
     def neighbour(self, at: str, to: str, mac: str) -> None:
         """Declare a lasting neighbour. Equivalent to: ``ip neighbour add TO lladdr MAC``."""
@@ -253,3 +254,12 @@ class Topology:
             known["master"] = replace(known["master"], namespace=namespace)
         link = Interface(0, device, kind, mac, mtu, flags, parameters=parameters, **known)
         self._note(at, replace(link, mtu=mtu or usual_mtu(link)))
+
+
+def _known(noun: type, fields: dict[str, Any]) -> dict[str, Any]:
+    """Return fields of a noun. Raises ``TopologyError`` for what is none."""
+    names = noun.__dataclass_fields__  # type: ignore[attr-defined]
+    for name in fields.keys() - names.keys():
+        what = f"a {noun.__name__.lower()} has no field {name!r}"
+        raise TopologyError(what, remedy=f"choose of: {', '.join(names)}")
+    return fields
