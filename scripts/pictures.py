@@ -98,6 +98,8 @@ def main() -> None:
         picture.parent.mkdir(parents=True, exist_ok=True)
         picture.write_text(steady(netviz.draw().svg), encoding="utf-8")
         netviz.reset()
+    plan = netviz.draw(netviz.nodes(2, 2)).svg
+    (CHECKOUT / "docs/pictures/plan.svg").write_text(steady(plan), encoding="utf-8")
 
 
 def steady(svg: str) -> str:

@@ -123,6 +123,11 @@ def test_02_veth(own_lab: Notebook) -> None:
     assert packets(said[38], "TX") < 20
     assert said[41].split()[0] == "lo"
     assert len(said[41].splitlines()) == 1
+    assert "Planned, not built yet: " in said[44]
+    assert "ip -n net1 link add veth0 type veth peer name veth1 netns net2" in said[46]
+    assert "+ namespace net2\n" in said[48]
+    assert "Planned" not in said[49]
+    assert "veth1 with 10.1.1.2/24, joined with net1:veth0" in said[49]
 
 
 def test_04_bridge(own_lab: Notebook) -> None:
@@ -147,3 +152,9 @@ def test_04_bridge(own_lab: Notebook) -> None:
     assert said[48].count("state listening") == 2
     assert said[50].count("state blocking") >= 1
     assert "2 received" in said[50]
+    assert "Planned, not built yet: " in said[55]
+    assert said[56].count(" type veth peer name ") == 3
+    assert "2 faults: line 1: " in said[58]
+    assert "there is no such bridge; line 1: '10.1.1.9/33' is no address" in said[58]
+    assert "1 received" in said[60]
+    assert "Planned" not in said[60]
