@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from netviz.model import JSON, FdbEntry, Interface, Namespace, Route, Rule
 from netviz.text import printable
@@ -33,10 +33,12 @@ LOOPBACK = Interface(1, "lo", "loopback", "00:00:00:00:00:00", 65536, ("LOOPBACK
 _LOCAL = 255
 _MOVING = {
     *("root_id", "bridge_id", "root_port", "root_path_cost", "topology_change"),
-    *("topology_change_detected", "designated_port", "designated_cost", "id", "no", "link"),
+    *("topology_change_detected", "designated_port", "designated_cost", "link"),
 }
+_MOVING_PORT = {*_MOVING, "id", "no"}
 _SWITCHES = ("PROMISC", "ALLMULTI", "NOARP", "MULTICAST")
 _CHOSEN = ("nodad", "home", "mngtmpaddr", "noprefixroute", "autojoin")
+_COUNTED = ("handle", "packets", "bytes", "expires")
 _SHORT = {"net.ipv4.conf.all.forwarding": "net.ipv4.ip_forward"}
 _PROXY = {"ipv4": "proxy_arp", "ipv6": "proxy_ndp"}
 
@@ -147,9 +149,12 @@ def rows(namespace: Namespace) -> Iterator[tuple[Row, object]]:
         for address in interface.addresses:
             flags = tuple(flag for flag in address.flags if flag in _CHOSEN)
             kept = replace(address, flags=flags, protocol=None)
-            yield ("address", f"{interface.name} {address}"), kept
+            # One address may lead to several far ends.
+            told = f"{address.local} peer {address.peer}/{address.prefixlen}"
+            yield ("address", f"{interface.name} {told if address.peer else address}"), kept
     for route in namespace.routes:
-        lasting = replace(route, flags=tuple(flag for flag in route.flags if flag == "onlink"))
+        hops = tuple(dict(hop) | {"flags": _onlink(hop.get("flags"))} for hop in route.nexthops)
+        lasting = replace(route, flags=tuple(_onlink(route.flags)), nexthops=hops)
         yield ("route", _told(lasting)), lasting
     for rule in namespace.rules:
         yield ("rule", _told(rule)), rule
@@ -193,7 +198,7 @@ def essence(interface: Interface) -> dict[str, object]:
         **{name: str(end) if end else None for name, end in ends.items()},
         "alias": interface.alias,
         **{k: v for k, v in interface.parameters.items() if k not in _MOVING},
-        **{f"port {k}": v for k, v in interface.port.items() if k not in _MOVING},
+        **{f"port {k}": v for k, v in interface.port.items() if k not in _MOVING_PORT},
     }
 
 
@@ -207,13 +212,16 @@ def _of_interface(where: str, before: Interface, after: Interface) -> Iterator[C
             yield Change("interface", where, after.name, *told, field)
 
 
-def _unnumbered(item: Mapping[str, object]) -> JSON:
-    return {
-        kind: {k: v for k, v in told.items() if k != "handle"}
-        if isinstance(told, Mapping)
-        else told
-        for kind, told in item.items()
-    }
+def _onlink(flags: Any) -> list[str]:
+    """Return what somebody chose of a route's flags; whether it is dead the kernel finds out."""
+    return [flag for flag in flags or () if flag == "onlink"]
+
+
+def _unnumbered(told: object) -> object:
+    """Return a packet filter without what the kernel numbers and counts."""
+    if isinstance(told, Mapping):
+        return {k: _unnumbered(v) for k, v in told.items() if k not in _COUNTED}
+    return [_unnumbered(each) for each in told] if isinstance(told, list | tuple) else told
 
 
 def _told(noun: object) -> str:

@@ -80,7 +80,9 @@ def packed(address: Address, index: int) -> bytes:
         data += attribute(_IFA_LABEL, os.fsencode(address.label) + b"\0")
     if flags:
         data += attribute(_IFA_FLAGS, struct.pack("I", flags))
-    family, scope = FAMILY_NUMBERS[address.family], SCOPE_NUMBERS[address.scope]
+    family = FAMILY_NUMBERS[address.family]
+    ranged = address.scope if address.family == "inet" else "global"  # In IPv6 nobody asks.
+    scope = int(SCOPE_NUMBERS.get(ranged, ranged))
     return _header.pack(family, address.prefixlen, 0, scope, index) + data
 
 

@@ -1,8 +1,12 @@
 """Write a snapshot as a topology file of containerlab: each namespace becomes a container.
 
-containerlab makes containers and the cables between them; all else is a command that it runs in
-the container afterwards. It makes no bridge on the host, so what the host must have stands as
-comments at the file's head, and so does what cannot be expressed.
+containerlab makes containers and the cables between them. All else that a plan of the network asks
+for are commands, which it runs in the containers afterwards. It makes no bridge on the host, so
+what the host must have stands as comments at the file's head, and so does what cannot be said.
+
+Left out are packet filters, for the image has no nft; what travels over a device of another
+namespace, which a container does not see; and of a cable's end on the host its MAC address, its
+alias, and an MTU that the other end has not.
 
 containerlab runs a file through Go's templates and replaces ``$NAME`` by the environment, before it
 reads the YAML, comments too. So a name that could mean anything there, or to a shell, or to `ip`,
@@ -12,34 +16,32 @@ is replaced by a plain one; and words are quoted, for containerlab splits comman
 from __future__ import annotations
 
 import re
-import shlex
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import replace
 from itertools import chain, count
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import yaml
 
 from netviz.graphs import graph
-from netviz.net import addresses, neighbours, parameters, qdiscs, routes
+from netviz.model import Endpoint, Namespace, Snapshot
+from netviz.net.entries import SetSysctl
+from netviz.net.lasting import lasting, sayable, unsaid
+from netviz.net.planning import BEGINNING, plan
+from netviz.net.settings import SetLink
+from netviz.net.steps import ROOT, AddNamespace, AddVeth, Step, split
 from netviz.text import printable
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
-
-    from netviz.model import Interface, Key, Namespace, Snapshot
-
-    Command = list[str]
 
 IMAGE = "ghcr.io/srl-labs/network-multitool"  # It has iproute2. Nothing here fetches it.
 # Where a link's end is written, these are no nodes.
 _RESERVED = {"host", "mgmt-net", "macvlan", "dummy", "vxlan", "vxlan-stitch", "veth", "veth-stitch"}
-_ON_LOWER = {"vlan", "macvlan", "macvtap", "ipvlan"}
-_TUNNELS = {"vxlan", "geneve", "ipip", "sit", "gre", "gretap", "ip6tnl", "ip6gre", "ip6gretap"}
-_MADE = {"loopback", "veth", "bridge", "dummy", "vrf"} | _ON_LOWER | _TUNNELS
-_BORROWING = {"bridge", "vlan", "ipvlan"}  # They take their MAC address from another link.
-_USUAL_RULES = {(0, 255), (32766, 254), (32767, 253), (1000, None)}  # The last one for any VRF.
-_SWITCHES = [(6, "all", "forwarding"), (4, "all", "rp_filter"), (4, "default", "rp_filter")]
-_VERSIONS = {"inet": [], "inet6": ["-6"]}
 _LONGEST_NODE, _LONGEST_LINK = 40, 15
+_NAMING = {"name", "dev", "master", "iif", "oif", "label"}  # The fields that name an interface.
+_FOR_ALL = re.compile(r"ip_forward$|\.conf\.(all|default)\.")
+_FILTERS = ("net.ipv4.conf.all.rp_filter", "net.ipv4.conf.default.rp_filter")
+# They are told where they are off, too: docker, or the host, may have switched them on.
+_OFF = dict.fromkeys(("net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding", *_FILTERS), 0)
 
 
 def containerlab(snapshot: Snapshot, name: str = "netviz") -> str:
@@ -50,216 +52,122 @@ def containerlab(snapshot: Snapshot, name: str = "netviz") -> str:
     somebody chose. The same snapshot gives the same text.
     """
     lab = _Lab(snapshot)
-    topology: dict[str, object] = {"nodes": dict(lab.nodes())}
-    if links := list(lab.links()):
-        topology["links"] = links
-    told = {"name": _plain([name], _LONGEST_NODE)[0], "topology": topology}
+    topology = {"nodes": lab.nodes()} | ({"links": lab.links} if lab.links else {})
+    told = {"name": _plain([name], _LONGEST_NODE)[name], "topology": topology}
     head = "".join(f"# {printable(line)}\n" for line in lab.head())
     text = f"{head}\n{yaml.safe_dump(told, sort_keys=False, width=1 << 20)}"
     return text.replace("$", "$$").replace("{{", "{ {")
 
 
 class _Lab:
-    """What is called how in the file, and what is left out for which reason."""
+    """A plan of the network, taken apart: links, and for each namespace switches and commands."""
 
     def __init__(self, snapshot: Snapshot) -> None:
-        self._snapshot = snapshot
-        self._ends = {(space.id, end.index): (space, end) for space, end in snapshot}
-        self._names: dict[int, dict[str, str]] = {}
-        called: dict[object, str] = {}  # Bridges first: containerlab finds one by its node's name.
-        for space in snapshot.namespaces:
-            own = [end.name for end in space.interfaces]
-            names = dict(zip(own, _plain(own, _LONGEST_LINK), strict=True))
-            self._names[space.id] = names
-            if space.held_by == "root":
-                bridges = (end for end in space.interfaces if end.kind == "bridge")
-                called |= {(space.id, end.index): names[end.name] for end in bridges}
-            else:
-                called[space.id] = space.name
-        plain = _plain(list(called.values()), _LONGEST_NODE, _RESERVED)
-        self._nodes = dict(zip(called, plain, strict=True))
-        self._left: dict[Key, str] = {}
-        # What stands on something that is left out, is left out too.
-        while more := {key: why for key in self._ends if (why := self._obstacle(key))}:
-            self._left |= more
+        self._seen = snapshot
+        # containerlab finds a bridge by its node's name.
+        bridges = [it.name for space, it in snapshot if space.name == ROOT and it.kind == "bridge"]
+        taken = _RESERVED.intersection(map(str.lower, bridges))
+        self._names = _plain((link.name for _, link in snapshot), _LONGEST_LINK, taken)
+        self._bridges = [self._names[name] for name in bridges]
+        inner = (space.name for space in snapshot.namespaces if space.name != ROOT)
+        self._nodes = _plain(inner, _LONGEST_NODE, {ROOT, *_RESERVED, *self._bridges})
+        network = Snapshot(tuple(map(self._alone, snapshot.namespaces)))
+        self._unsaid = list(unsaid(network))
+        self._ends = {f"{space.name}:{link.name}": link for space, link in network}
+        self._plugged = {f"{ROOT}:lo"}  # It is the host's own.
+        self._switches = {name: dict[str, object](_OFF) for name in self._nodes.values()}
+        self._commands: defaultdict[str, list[str]] = defaultdict(list)
+        self.links: list[dict[str, object]] = []
+        wanted = sayable(lasting(network, exact=True))
+        for step in plan(BEGINNING, wanted, fresh=BEGINNING.namespaces[0]):  # Its loopback is up.
+            self._take(step)
 
-    def nodes(self) -> Iterator[tuple[str, dict[str, object]]]:
-        """Yield nodes; containers without docker's own network, which would be a way out."""
-        spaces = {space.id: space for space in self._snapshot.namespaces}
-        for key, name in self._nodes.items():
-            if isinstance(key, int):
-                more = {"sysctls": _switches(spaces[key]), "exec": self._commands(spaces[key])}
-                node = {"kind": "linux", "image": IMAGE, "network-mode": "none"}
-                yield name, node | {word: value for word, value in more.items() if value}
-            else:
-                yield name, {"kind": "bridge"}
-
-    def links(self) -> Iterator[dict[str, object]]:
-        """Yield the cables from one namespace to another, each once, the host's end last."""
-        done = set(self._left)
-        for key, (space, end) in self._ends.items():
-            if end.peer and _crosses(space, end) and not {key, end.peer.key} & done:
-                done |= {key, end.peer.key}
-                ends = sorted((key, end.peer.key), key=lambda it: it[0] not in self._nodes)
-                yield {"endpoints": [self._end(it) for it in ends], "mtu": end.mtu}
+    def nodes(self) -> dict[str, dict[str, object]]:
+        """Return nodes; containers without docker's own network, which would be a way out."""
+        nodes: dict[str, dict[str, object]] = {name: {"kind": "bridge"} for name in self._bridges}
+        for name, told in self._switches.items():
+            nodes[name] = {"kind": "linux", "image": IMAGE, "network-mode": "none", "sysctls": told}
+            nodes[name] |= {"exec": it} if (it := self._commands[name]) else {}
+        return nodes
 
     def head(self) -> Iterator[str]:
         """Yield what a reader must know and do."""
         yield "A network that netviz saw: `containerlab deploy --topo FILE` makes it of containers."
-        if any(_crosses(*it) and it[0].held_by == "root" for it in self._ends.values()):
+        if {at for at in self._plugged if split(at)[0] == ROOT} > {f"{ROOT}:lo"}:
             yield "The ends of links on this host get MAC addresses of their own."
-        notes = [str(caution) for caution in graph(self._snapshot).graph["warnings"]]
-        for key, why in self._left.items():
-            said = ":".join(it.name for it in self._ends[key])
-            notes.append(f"{said} is left out, and what is on it: {why}")
-        for space in self._snapshot.namespaces:
-            by_hand = self._commands(space) if space.held_by == "root" else []
-            if by_hand:
-                yield "By hand, on this host: bridges before you deploy, the rest when it is done."
-                by_hand += [f"sysctl -w {word}={on}" for word, on in _switches(space).items() if on]
-            yield from (f"  {command}" for command in by_hand)
-            names = {space.name: self._nodes.get(space.id, space.name), **self._names[space.id]}
-            changed = {name: plain for name, plain in names.items() if name != plain}
-            notes += [f"{space.name}: {name} is called {changed[name]} here" for name in changed]
-            notes += [f"{space.name}: {IMAGE} has no nft for its filters"] if space.nft else []
+        if self._commands[ROOT]:
+            yield "By hand, on this host: bridges before you deploy, the rest when it is done."
+            yield from (f"  {command}" for command in self._commands[ROOT])
+        notes = [*map(str, graph(self._seen).graph["warnings"]), *self._unsaid]
+        filtered = [space.name for space in self._seen.namespaces if space.nft]
+        notes += [f"{name}: {IMAGE} has no nft for its filters" for name in filtered]
+        called = (*self._nodes.items(), *self._names.items())
+        notes += [f"{name} is called {plain} here" for name, plain in called if name != plain]
         yield from ["Not as it was:", *(f"  {note}" for note in notes)] if notes else []
 
-    def _commands(self, space: Namespace) -> list[str]:
-        """Return what makes of a container with its cables what the namespace was."""
-        here = [end for end in space.interfaces if (space.id, end.index) not in self._left]
-        names = self._names[space.id]
-        commands = chain(
-            *(_added(space, end) for end in here),
-            *(self._set(space, end) for end in here),
-            *(_addressed(end) for end in here),
-            _tables(space, {end.name for end in here}),
-        )
-        return [shlex.join(_renamed(word, names) for word in command) for command in commands]
+    def _take(self, step: Step) -> None:
+        """Put a step where containerlab wants it."""
+        if isinstance(step, AddVeth) and split(step.one)[0] != split(step.other)[0]:
+            ends = sorted((step.one, step.other), key=lambda at: split(at)[0] == ROOT)
+            self._plugged |= {*ends}
+            one, other = (self._ends[at].mtu for at in ends)
+            told = {"endpoints": [*map(self._end, ends)], "mtu": one if one == other else 1500}
+            self.links.append(told)
+        elif isinstance(step, SetLink) and step.at in self._plugged:
+            # An IPv6 address made of another MAC address goes only when the link goes down.
+            down = replace(step, settings={**step.settings, "up": False})
+            up = [replace(step, settings={"up": True})] if step.settings.get("up") else []
+            for each in (down, *up) if step.namespace != ROOT else ():
+                self._type(each)
+        elif isinstance(step, SetSysctl) and step.namespace != ROOT and _FOR_ALL.search(step.name):
+            self._switches[step.namespace][step.name] = step.value
+        elif not isinstance(step, AddNamespace):
+            self._type(step)
 
-    def _set(self, space: Namespace, end: Interface) -> Iterator[Command]:
-        """Yield what makes a link that is there what it was."""
-        crosses, loopback = _crosses(space, end), end.kind == "loopback"
-        if space.held_by == "root" and (crosses or loopback):
-            return  # containerlab plugs it in and switches it on; or it is the host's own.
-        said, command = [], ["ip", "link", "set", "dev", end.name]
-        macs, on = [it.mac for it in space.interfaces], crosses or loopback
-        if end.mac and end.mac.count(":") == 5 and not loopback:
-            borrowed = end.kind in _BORROWING and macs.count(end.mac) > 1
-            said += ["address", end.mac] if not borrowed else []
-        other = end.peer if crosses else end.lower
-        origin = self._ends.get(other.key) if other else None
-        usual = origin[1].mtu if origin else 65536 if loopback else 1500
-        said += ["mtu", str(end.mtu)] if end.mtu != usual else []
-        said += ["master", end.master.name] if end.master else []
-        said += ["alias", end.alias] if end.alias else []
-        # An IPv6 address that was made of another MAC address goes only when the link goes down.
-        said = ["down", *said] if on and (said or not end.up) else said
-        yield from [[*command, *said]] if said else []
-        for option in parameters.words("port", parameters.unusual("port", end.port)):
-            yield [*command, "type", "bridge_slave", *option.split()]
-        yield from [[*command, "up"]] if end.up and (said or not on) else []
+    def _type(self, step: Step) -> None:
+        """Note a command as one types it in the namespace itself."""
+        there = rf"^ip netns exec {step.namespace} |^(\w+ )-n {step.namespace} "
+        self._commands[step.namespace].append(re.sub(there, r"\1", step.command()))
 
-    def _obstacle(self, key: Key) -> str:
-        """Return why an interface has to be left out, if it has to, and is not yet."""
-        space, end = self._ends[key]
-        far = end.peer if end.kind == "veth" else end.lower
-        if key in self._left or (far is None and end.kind in _MADE - _ON_LOWER - {"veth"}):
-            return ""
-        if end.kind not in _MADE:
-            return f"containerlab has no {'hardware' if end.kind == 'device' else end.kind}"
-        if far and far.key in self._ends and (end.kind == "veth" or far.id == space.id):
-            return "" if far.key not in self._left else f"so is {far}"
-        return f"{far or 'its other end'} is out of its sight"
-
-    def _end(self, key: Key) -> str:
+    def _end(self, at: str) -> str:
         """Return one end of a link: ``node:interface``, ``bridge:port``, ``host:interface``."""
-        space, end = self._ends[key]
-        bridge = self._nodes.get(end.master.key) if end.master else None
-        node = self._nodes.get(space.id, bridge or "host")
-        return f"{node}:{self._names[space.id][end.name]}"
+        space, device = split(at)
+        master = self._ends[at].master
+        plug = master.name if master and master.name in self._bridges else "host"
+        return f"{plug if space == ROOT else space}:{device}"
+
+    def _alone(self, space: Namespace) -> Namespace:
+        """Return a namespace as a container sees it: of others only the far ends of its cables."""
+        far = {it.index for it in space.interfaces if it.lower and it.lower.id != space.id}
+        links = (replace(it, lower=None) if it.index in far else it for it in space.interfaces)
+        plain: Namespace = self._renamed(replace(space, interfaces=tuple(links), nft=()))
+        return replace(plain, name=self._nodes.get(space.name, ROOT))
+
+    def _renamed(self, noun: Any, field: str = "") -> Any:
+        """Return a noun with plain names, and so all that it is made of."""
+        if isinstance(noun, str) and field in _NAMING:
+            # The label of an address only begins with a name.
+            return re.sub("^[^:]+", lambda it: self._names.get(it[0], it[0]), noun)
+        if isinstance(noun, tuple):
+            return tuple(self._renamed(each, field) for each in noun)
+        if isinstance(noun, Mapping):
+            names = self._names if field in ("ipv4", "ipv6") else {}  # There switches lie by link.
+            return {names.get(k, k): self._renamed(each, k) for k, each in noun.items()}
+        if not hasattr(noun, "__dataclass_fields__"):
+            return noun
+        own = {it: self._renamed(getattr(noun, it), it) for it in noun.__dataclass_fields__}
+        if isinstance(noun, Endpoint):
+            own["namespace"] = self._nodes.get(noun.namespace, noun.namespace)
+        return replace(noun, **own)
 
 
-def _crosses(space: Namespace, end: Interface) -> bool:
-    return end.kind == "veth" and end.peer is not None and end.peer.id != space.id
-
-
-def _plain(names: list[str], longest: int, taken: Collection[str] = ()) -> list[str]:
+def _plain(names: Iterable[str], longest: int, taken: Collection[str] = ()) -> dict[str, str]:
     """Return a name for each that nobody can misread, none of them twice: where it can, its own."""
-    given: list[str] = []
-    for name in names:
+    given: dict[str, str] = {}
+    for name in dict.fromkeys(names):
         stem = name
         if not re.fullmatch(r"[A-Za-z0-9](?!.*__)[\w.-]*", name, re.ASCII) or len(name) > longest:
             stem = re.sub(r"[^A-Za-z0-9.]+", "-", name).strip(".-")[: longest - 4] or "x"
         tries = chain([stem], (f"{stem[: longest - 4]}-{number}" for number in count(2)))
-        given.append(next(it for it in tries if it not in given and it.lower() not in taken))
+        given[name] = next(it for it in tries if not {it, it.lower()} & {*given.values(), *taken})
     return given
-
-
-def _renamed(word: str, names: dict[str, str]) -> str:
-    # A name may be a part only: of an address' label, of a switch's path.
-    return names.get(word) or re.sub(r"[^:/]+", lambda it: names.get(it[0], it[0]), word)
-
-
-def _added(space: Namespace, end: Interface) -> Iterator[Command]:
-    """Yield the command that makes a link; of a cable's two ends, the first does."""
-    crosses, second = _crosses(space, end), end.peer is not None and end.peer.index < end.index
-    if end.kind == "loopback" or crosses or second:
-        return
-    said = ["link", end.lower.name] if end.lower and end.kind in _ON_LOWER else []
-    said += ["name", end.name, "type", end.kind]
-    said += ["peer", "name", end.peer.name] if end.peer else []
-    said += ["dev", end.lower.name] if end.lower and end.kind not in _ON_LOWER else []
-    chosen = parameters.unusual(end.kind, end.parameters)
-    yield ["ip", "link", "add", *said, *" ".join(parameters.words(end.kind, chosen)).split()]
-
-
-def _addressed(end: Interface) -> Iterator[Command]:
-    for address in end.addresses:
-        # Of its own addresses an older kernel does not say that it made them: MAC, or loopback.
-        own = address.scope == "host" and end.kind == "loopback"
-        if not (own or address.protocol or (address.scope == "link" and "ff:fe" in address.local)):
-            yield ["ip", "address", "add", *addresses.words(address, end.name)]
-
-
-def _tables(space: Namespace, here: set[str]) -> Iterator[Command]:
-    """Yield what fills the tables, but for what the kernel puts there by itself."""
-    # A gateway must be in reach before there is a way by it.
-    for route in sorted(space.routes, key=lambda it: bool(it.via or it.nexthops)):
-        used = {route.dev, *(hop.get("dev", "") for hop in route.nexthops)} - {None}
-        if route.protocol not in ("kernel", "ra") and route.table != 255 and used <= here:
-            yield ["ip", *_VERSIONS[route.family], "route", "add", *routes.route_words(route)]
-    for rule in space.rules:
-        if (rule.priority, rule.table) not in _USUAL_RULES:
-            yield ["ip", *_VERSIONS[rule.family], "rule", "add", *routes.rule_words(rule)]
-    for neighbour in space.neighbours:
-        if "PERMANENT" in neighbour.state and neighbour.dev in here:
-            yield ["ip", "neighbour", "add", *neighbours.neighbour_words(neighbour)]
-    for entry in space.fdb:
-        if entry.dev in here and (entry.state == "static" or (entry.dst and entry.state)):
-            yield [
-                "bridge",
-                "fdb",
-                "append" if entry.dst else "add",
-                *neighbours.entry_words(entry),
-            ]
-    for queue in space.qdiscs:
-        if queue.dev in here:
-            yield ["tc", "qdisc", "add", *qdiscs.qdisc_words(queue)]
-    told: Any = space.sysctls
-    for version in ("ipv4", "ipv6"):
-        usual = told.get(version, {}).get("default", {})
-        for name, switches in told.get(version, {}).items():
-            for switch in ("forwarding", "rp_filter"):
-                if name in here and switches.get(switch) != usual.get(switch):
-                    path = f"net/{version}/conf/{name}/{switch}"
-                    yield ["sysctl", "-w", f"{path}={switches[switch]}"]
-
-
-def _switches(space: Namespace) -> dict[str, object]:
-    """Return what is told of all links at once; what is off too, for docker may switch it on."""
-    told: Any = space.sysctls
-    found = {"net.ipv4.ip_forward": told.get("ip_forward")}
-    for version, name, switch in _SWITCHES:
-        value = told.get(f"ipv{version}", {}).get(name, {}).get(switch)
-        found[f"net.ipv{version}.conf.{name}.{switch}"] = value
-    return {path: value for path, value in found.items() if value is not None}

@@ -158,6 +158,10 @@ class SetSysctl:
     def command(self) -> str:
         """Return the command."""
         there = ["ip", "netns", "exec", self.namespace] if self.namespace != ROOT else []
+        if "=" in self.name:  # There sysctl would take the name to end.
+            path = self.name if "/" in self.name else self.name.replace(".", "/")
+            said = f"echo {shlex.quote(str(self.value))} > {shlex.quote(f'/proc/sys/{path}')}"
+            return shlex.join([*there, "sh", "-c", said])
         return shlex.join([*there, "sysctl", "-qw", f"{self.name}={self.value}"])
 
     def act(self, site: Site) -> None:
@@ -180,7 +184,10 @@ class SetFilters:
         """Return the command, with the rules as its input."""
         there = ["ip", "netns", "exec", self.namespace] if self.namespace != ROOT else []
         said = shlex.join([*there, *self._program])
-        return f"{said} <<'END_OF_RULES'\n{self._text}\nEND_OF_RULES"
+        end = "END_OF_RULES"
+        while end in self._text:
+            end += "_"
+        return f"{said} <<'{end}'\n{self._text}\n{end}"
 
     def act(self, _: Site) -> None:
         """Do it. Raises ``OSError`` where ``nft`` is missing, or refuses; then nothing changed."""

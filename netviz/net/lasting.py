@@ -6,9 +6,11 @@ comes with a card, or what a bridge has learned: they come again, by themselves.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
-from ipaddress import IPv6Address
+from ipaddress import IPv6Address, ip_interface
+from typing import Any
 
 from netviz.graphs import MIRRORED
 from netviz.model import (
@@ -19,6 +21,7 @@ from netviz.model import (
     Namespace,
     Qdisc,
     Route,
+    Rule,
     Snapshot,
 )
 from netviz.net.parameters import settable
@@ -29,8 +32,13 @@ FALLBACK = {
     *("ip6tnl0", "ip6gre0", "ip6_vti0"),
 }
 """The devices that some kernels put into every namespace, one a kind of tunnel."""
+LOCALHOST = "127.0.0.1/8"
 _RANDOM_HANDLE = 0x8000
 _QDISCS = {"tbf", "netem", "ingress"}
+_OVER = {"macvlan", "macvtap", "ipvlan", "ipvtap", "vlan", "macsec"}
+_NO_CARD = "00:00:00:00:00:00"
+_NOTHING = Snapshot()
+_Connected = AbstractSet[tuple[str | None, str]]
 
 
 def lasting(snapshot: Snapshot, *, exact: bool) -> Snapshot:
@@ -53,16 +61,106 @@ def lasting(snapshot: Snapshot, *, exact: bool) -> Snapshot:
 
 def unsaid(snapshot: Snapshot) -> Iterator[str]:
     """Yield in words what is there and that no step can make."""
+    missing = lacking(snapshot)
     for space, link in snapshot:
-        where = f"{space.name}:{link.name}"
-        if link.kind == "device":
-            yield f"{where} is hardware, or made by hand: it has to be there"
-        elif link.kind not in SIMPLE and not settable(link.kind):
-            yield f"{where} is a {link.kind}, whose parameters are not known"
+        if (space.id, link.index) in missing:
+            yield f"{space.name}:{link.name} {missing[space.id, link.index]}"
+        for address in link.addresses:
+            if "dynamic" in address.flags and not (address.protocol or "").startswith("kernel"):
+                yield f"{space.name}:{link.name} has {address}, which expires"
     for space in snapshot.namespaces:
         for qdisc in space.qdiscs:
             if qdisc.kind not in _QDISCS or ":" in qdisc.parent:
                 yield f"{space.name}:{qdisc.dev} has a {qdisc.kind}, whose options are not known"
+        if any(rule.action == "goto" for rule in space.rules):
+            yield f"{space.name} has a rule that goes on to another, and to which is not known"
+        if any(map(_foreign, space.nft)):
+            yield f"{space.name} has packet filters of which only iptables-save tells all"
+
+
+def sayable(snapshot: Snapshot) -> Snapshot:
+    """Return a network without the rules and filters of which the kernel does not tell all."""
+    spaces = []
+    for space in snapshot.namespaces:
+        rules = tuple(it for it in space.rules if it.action != "goto")
+        nft = tuple(it for it in space.nft if not _foreign(it))
+        spaces.append(replace(space, rules=rules, nft=nft))
+    return Snapshot(tuple(spaces))
+
+
+def _foreign(item: Mapping[str, Any]) -> bool:
+    """Tell whether a filter is of iptables' own kind: of that ``nft`` tells no more than a name."""
+    return any("xt" in said for said in item.get("rule", {}).get("expr", ()))
+
+
+def lacking(wanted: Snapshot, there: Snapshot = _NOTHING) -> dict[Key, str]:
+    """Return which links no step can make, and why not; but for those that are there already."""
+    known = {(space.name, link.name, link.kind) for space, link in there}
+    missing: dict[Key, str] = {}
+    before = -1
+    while before != len(missing):
+        before = len(missing)
+        for space, link in wanted:
+            ends = {end.key for end in (link.lower, link.peer) if end}
+            why = _unmade(space, link) or ("stands on that" if ends & missing.keys() else "")
+            if why and (space.name, link.name, link.kind) not in known:
+                missing[space.id, link.index] = why
+    return missing
+
+
+def possible(wanted: Snapshot, there: Snapshot) -> Snapshot:
+    """Return what of a network steps can make, or is there; what stands on the rest goes along."""
+    missing = lacking(wanted, there)
+    spaces = []
+    for space in wanted.namespaces if missing else ():
+        gone = {link.name for link in space.interfaces if (space.id, link.index) in missing}
+        stay = tuple(
+            replace(it, master=None, port={}) if it.master and it.master.key in missing else it
+            for it in space.interfaces
+            if it.name not in gone
+        )
+        if stay:  # Each namespace that can be made has its loopback.
+            spaces.append(replace(without(space, gone), interfaces=stay))
+    return Snapshot(tuple(spaces)) if missing else wanted
+
+
+def without(
+    space: Namespace, gone: AbstractSet[str], down: AbstractSet[str] = frozenset()
+) -> Namespace:
+    """Return a namespace whose tables have lost what was on links that are gone, or down."""
+    lost = gone | down
+    if not lost:
+        return space
+    return replace(
+        space,
+        routes=tuple(it for it in space.routes if not lost & _devices(it)),
+        neighbours=tuple(it for it in space.neighbours if it.dev not in lost),
+        fdb=tuple(it for it in space.fdb if it.dev not in gone),
+        qdiscs=tuple(it for it in space.qdiscs if it.dev not in gone),
+        sysctls={k: _kept(v, gone) for k, v in space.sysctls.items()},
+    )
+
+
+def _devices(route: Route) -> set[object]:
+    return {route.dev, *(hop["dev"] for hop in route.nexthops)}
+
+
+def _kept(told: object, gone: AbstractSet[str]) -> object:
+    return {k: v for k, v in told.items() if k not in gone} if isinstance(told, dict) else told
+
+
+def _unmade(space: Namespace, link: Interface) -> str:
+    """Return why no step can make a link."""
+    unseen = not link.lower and (link.kind in _OVER or link.parameters.get("link"))
+    unknown = link.kind not in SIMPLE and not settable(link.kind)
+    reasons = (
+        ("/" in space.name, f"lies in a namespace that has no name but {space.name}"),
+        (link.kind == "device", "is hardware, or made by hand: it has to be there"),
+        (unknown, f"is a {link.kind}, whose parameters are not known"),
+        (unseen or (link.kind == "veth" and not link.peer), "leads out of sight"),
+        (link.parameters.get("persist") is False, "is there while a program has it open"),
+    )
+    return next((why for so, why in reasons if so), "")
 
 
 def _of(space: Namespace, riders: set[tuple[Key, str | None]]) -> Namespace:
@@ -71,20 +169,47 @@ def _of(space: Namespace, riders: set[tuple[Key, str | None]]) -> Namespace:
         link.name: {mac for key, mac in riders if key == (space.id, link.index)}
         for link in space.interfaces
     }
+    made = [it for it in space.routes if it.protocol == "kernel"]
+    connected = {(it.dev, to) for it in made for to in (it.to, "")}
     return replace(
         space,
         interfaces=tuple(
-            replace(link, addresses=tuple(at for at in link.addresses if not _came(at, link)))
+            _chosen(link, connected)
             for link in space.interfaces
             if link.name not in FALLBACK or link.up or link.addresses
         ),
         routes=tuple(route for route in space.routes if not _kept_by_kernel(route)),
+        rules=tuple(it for it in space.rules if not _of_vrf(it)),
         neighbours=tuple(it for it in space.neighbours if "PERMANENT" in it.state),
         fdb=tuple(it for it in space.fdb if not _own(it, links, macs.get(it.dev, set()))),
         qdiscs=tuple(
             _numbered(it) for it in space.qdiscs if it.kind in _QDISCS and ":" not in it.parent
         ),
     )
+
+
+def _chosen(link: Interface, connected: _Connected) -> Interface:
+    """Return a link with the addresses that somebody gave it, and a card as one can give it."""
+    # Nobody can choose that of an ifb, and a bridge without ports may have none.
+    cardless = link.kind == "ifb" or (link.kind == "bridge" and link.mac == _NO_CARD)
+    own = {
+        k: v for k, v in link.parameters.items() if k != "id" or "external" not in link.parameters
+    }
+    chosen = (_unrouted(it, link, connected) for it in link.addresses if not _came(it, link))
+    mac = None if cardless else link.mac
+    return replace(link, mac=mac, addresses=tuple(chosen), parameters=own)
+
+
+def _unrouted(at: Address, link: Interface, connected: _Connected) -> Address:
+    """Return an address, told to come without a route where somebody has deleted the kernel's."""
+    told = ip_interface(f"{at.peer or at.local}/{at.prefixlen}")
+    to = str(told.ip if at.prefixlen == told.max_prefixlen else told.network)
+    # Where the kernel tells nothing of a device, it was only declared.
+    known = (link.name, "") in connected and link.up and not (at.peer and told.version == 6)
+    if not known or (link.name, to) in connected:
+        return at
+    flags = dict.fromkeys((*at.flags, "noprefixroute"))
+    return replace(at, flags=tuple(flags))
 
 
 def _without_mac(link: Interface, named: set[str | None]) -> Interface:
@@ -95,7 +220,7 @@ def _came(address: Address, link: Interface) -> bool:
     """Tell whether an address came by itself: with the loopback, the card, or a router's word."""
     if (address.protocol or "").startswith("kernel") or "dynamic" in address.flags:
         return True
-    if link.kind == "loopback" and str(address) in ("127.0.0.1/8", "::1/128"):
+    if link.kind == "loopback" and link.up and str(address) in (LOCALHOST, "::1/128"):
         return True
     return address.family == "inet6" and address.local == _link_local(link.mac)
 
@@ -109,6 +234,11 @@ def _link_local(mac: str | None) -> str | None:
     return str(IPv6Address(b"\xfe\x80" + bytes(6) + low))
 
 
+def _of_vrf(rule: Rule) -> bool:
+    """Tell whether a rule came along with the first VRF: it leads to the table of each."""
+    return rule.priority == 1000 and rule.action == "lookup" and not rule.table
+
+
 def _kept_by_kernel(route: Route) -> bool:
     return route.protocol in ("kernel", "ra", "redirect")
 
@@ -120,7 +250,7 @@ def _own(entry: FdbEntry, links: dict[str, Interface], above: set[str | None]) -
     if entry.dst:
         device = links.get(entry.dev)
         remotes = {device.parameters.get(name) for name in ("remote", "group")} if device else set()
-        return entry.mac == "00:00:00:00:00:00" and entry.dst in remotes
+        return entry.mac == _NO_CARD and entry.dst in remotes
     to_many = int(entry.mac[:2], 16) & 1 and "self" in entry.flags
     holders = (links.get(entry.dev), links.get(entry.master or ""))
     return bool(to_many) or entry.mac in {*above, *(each.mac for each in holders if each)}

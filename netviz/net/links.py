@@ -77,7 +77,7 @@ _SETTINGS: dict[str, tuple[int, Callable[[Any], bytes]]] = {
     "name": (_IFLA_IFNAME, _terminated),
     "mtu": (_IFLA_MTU, _pack_number),
     "master": (_IFLA_MASTER, _pack_number),
-    "alias": (_IFLA_IFALIAS, lambda value: _terminated(value or "")),
+    "alias": (_IFLA_IFALIAS, lambda value: os.fsencode(value or "")),
     "group": (_IFLA_GROUP, _pack_number),
     "netns": (_IFLA_NET_NS_FD, _pack_number),
 }

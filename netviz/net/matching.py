@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from netviz.net.lasting import without
 from netviz.net.parameters import unusual
 
 if TYPE_CHECKING:
@@ -51,19 +52,7 @@ class Match:
         ]
         gone = {link.name for link in space.interfaces} - {link.name for link in stay}
         down = {link.name for link in stay if link.up and self._goes_down(space, link)}
-        lost = gone | down
-        return replace(
-            space,
-            interfaces=(*plugged, *came),
-            routes=tuple(
-                route
-                for route in space.routes
-                if not lost & {route.dev, *(hop["dev"] for hop in route.nexthops)}
-            ),
-            neighbours=tuple(it for it in space.neighbours if it.dev not in lost),
-            fdb=tuple(it for it in space.fdb if it.dev not in gone),
-            qdiscs=tuple(it for it in space.qdiscs if it.dev not in gone),
-        )
+        return replace(without(space, gone, down), interfaces=(*plugged, *came))
 
     def _stays(self, key: Key) -> bool:
         return key not in self.doomed and key not in self.moved
@@ -74,9 +63,9 @@ class Match:
 
     def _find_moved(self) -> Iterator[tuple[Key, Place]]:
         places = {(space.name, link.name) for space, link in self.links.values()}
-        cards = {(it.mac, it.kind): key for key, (_, it) in self.links.items() if it.mac}
+        cards = {_card(space.name, it): key for key, (space, it) in self.links.items() if it.mac}
         for place, wanted in self._wanted.items():
-            key = cards.get((wanted.mac or "", wanted.kind))
+            key = cards.get(_card(place[0], wanted))
             if key and place not in places:
                 space, link = self.links[key]
                 if (space.name, link.name) not in self._wanted:
@@ -93,8 +82,8 @@ class Match:
     def _cannot_stay(self, key: Key, link: Interface) -> bool:
         """Tell whether a link is not wanted, or is wanted as what it cannot become."""
         wanted = self._wanted.get(self._place(key))
-        if link.name == "lo":
-            return False
+        if link.kind in ("loopback", "device"):
+            return False  # No command deletes them.
         if wanted is None or wanted.kind != link.kind:
             return True
         ends = ((link.peer, wanted.peer), (link.lower, wanted.lower))
@@ -117,3 +106,8 @@ class Match:
 def _goes_along(link: Interface, doomed: set[Key]) -> bool:
     below = link.lower.key if link.lower and link.kind in RIDING else None
     return below in doomed or bool(link.peer and link.peer.key in doomed)
+
+
+def _card(space: str, link: Interface) -> tuple[str | None, str, str]:
+    """Return what knows a link again; loopbacks have no cards, and never leave."""
+    return link.mac, link.kind, space * (link.kind == "loopback")

@@ -96,12 +96,14 @@ def packed_neighbour(neighbour: Neighbour, indexes: Indexes) -> bytes:
     data += attribute(_NDA_LLADDR, mac_bytes(neighbour.mac)) if neighbour.mac else b""
     family = FAMILY_NUMBERS[neighbour.family]
     state = sum(bit for bit, name in _NEIGHBOUR_STATES.items() if name in neighbour.state)
+    state = state or _NUD_PERMANENT
     return _neighbour_header.pack(family, indexes[neighbour.dev], state, flags, 0) + data
 
 
 def neighbour_words(neighbour: Neighbour) -> list[str]:
     """Return what one types after ``ip neighbour add`` or ``delete``."""
-    said = [neighbour.to]
+    said = ["proxy"] if "proxy" in neighbour.flags else []
+    said += [neighbour.to]
     said += ["lladdr", neighbour.mac] if neighbour.mac else []
     said += ["dev", neighbour.dev]
     said += ["nud", neighbour.state[0].lower()] if neighbour.state else []
@@ -111,13 +113,13 @@ def neighbour_words(neighbour: Neighbour) -> list[str]:
 def packed_entry(entry: FdbEntry, indexes: Indexes) -> bytes:
     """Return a request's body for a forwarding entry. Equivalent to: ``bridge fdb add``."""
     flags = sum(bit for bit, name in _FDB_FLAGS.items() if name in _fdb_owner(entry))
-    state = _NUD_PERMANENT if entry.state == "permanent" else _NUD_REACHABLE
+    state = {"permanent": _NUD_PERMANENT | _NUD_NOARP, "static": _NUD_REACHABLE | _NUD_NOARP}
     data = attribute(_NDA_LLADDR, mac_bytes(entry.mac))
     data += attribute(_NDA_DST, ip_bytes(entry.dst)) if entry.dst else b""
     data += attribute(_NDA_VLAN, entry.vlan.to_bytes(2, "little")) if entry.vlan else b""
     data += attribute(_NDA_PORT, entry.port.to_bytes(2, "big")) if entry.port else b""
     data += attribute(_NDA_VNI, struct.pack("I", entry.vni)) if entry.vni is not None else b""
-    header = (AF_BRIDGE, indexes[entry.dev], state | _NUD_NOARP, flags, 0)
+    header = (AF_BRIDGE, indexes[entry.dev], state.get(entry.state, _NUD_REACHABLE), flags, 0)
     return _neighbour_header.pack(*header) + data
 
 
@@ -133,4 +135,6 @@ def entry_words(entry: FdbEntry) -> list[str]:
 def _fdb_owner(entry: FdbEntry) -> tuple[str, ...]:
     """Return whose entry it is: the bridge's, which is the port's ``master``, or the device's."""
     told = tuple(flag for flag in entry.flags if flag in ("self", "sticky", "extern_learn"))
-    return ("master", *told) if entry.master and "self" not in told else told or ("self",)
+    # What lies on the bridge itself is told as if it were its own master.
+    ports = entry.master not in (None, entry.dev) and "self" not in told
+    return ("master", *told) if ports else told or ("self",)

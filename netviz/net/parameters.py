@@ -23,6 +23,7 @@ from netviz.net.netlink import Attributes, attribute, attributes, numbered
 Decoder = Callable[[bytes], object]
 Encoder = Callable[[Any], bytes]
 Table = Mapping[int, tuple[str, Decoder, Encoder | None]]
+_Chosen = dict[str, dict[str, object]]
 
 
 def parameters(kind: str, data: bytes) -> dict[str, Any]:
@@ -49,20 +50,22 @@ def packed(kind: str, chosen: Mapping[str, object]) -> bytes:
 
     Raises ``NetvizError`` for a parameter that the kind has not, and for a value that is none.
     """
-    alias = {"group": "remote", "group6": "remote6"}
     named = {name: (number, code) for number, (name, _, code) in _KINDS.get(kind, {}).items()}
     data = b""
-    for name, value in chosen.items():
-        number, encode = named.get(alias.get(name, name), (0, None))
+    for name, value in {**_implied(kind, chosen), **chosen}.items():
+        known_as = name.replace("group", "remote") if name in _GROUPS else name
+        known_as += "6" if ":" in str(value) and f"{known_as}6" in named else ""
+        number, encode = named.get(known_as, (0, None))
         if encode is None:
             if number:
                 continue
             known = ", ".join(sorted(settable(kind))) or "it has none"
             raise NetvizError(f"a {kind} has no parameter {name!r}", remedy=f"choose of: {known}")
         try:
-            data += attribute(number, encode(value))
+            told = encode(value)
         except (ValueError, TypeError, struct.error, OSError, KeyError, AttributeError) as error:
             raise NetvizError(f"the {name} of a {kind} cannot be {value!r}") from error
+        data += attribute(number, told) if told else b""
         if name in _GRE_KEYS:
             data += attribute(_GRE_KEYS[name], _GRE_KEY)
     return data
@@ -75,7 +78,8 @@ def settable(kind: str) -> set[str]:
 
 def unusual(kind: str, told: Mapping[str, object]) -> dict[str, object]:
     """Return the parameters that one has to say to get them: not what the kernel takes anyway."""
-    usual, known = _USUAL.get(kind, {}), settable(kind) | {"group", "group6"}
+    usual, known = _USUAL.get(kind, {}), settable(kind) | _GROUPS
+    usual = usual | (_EXTERNAL if told.get("external") else {})
     return {
         name: value
         for name, value in told.items()
@@ -85,7 +89,8 @@ def unusual(kind: str, told: Mapping[str, object]) -> dict[str, object]:
 
 def words(kind: str, chosen: Mapping[str, object]) -> Iterator[str]:
     """Yield parameters as one types them after ``ip link add NAME type KIND``."""
-    for name, value in chosen.items():
+    # For `ip` a VXLAN that is external learns nothing, if that is not said after it.
+    for name, value in sorted(chosen.items(), key=lambda told: told[0] != "external"):
         word = _WORDS.get(name, name).removesuffix("6")
         if kind == "vlan" and isinstance(value, list):
             yield from (f"{flag.lower()} on" for flag in value if flag != "REORDER_HDR")
@@ -115,6 +120,11 @@ def mac_address(value: bytes) -> str:
 def mac_bytes(text: str) -> bytes:
     """Return a link-layer address as the kernel wants it. Raises ``ValueError`` for none."""
     return bytes.fromhex(text.replace(":", "")) if text.count(".") != 3 else ip_bytes(text)
+
+
+def _implied(kind: str, chosen: Mapping[str, object]) -> Mapping[str, object]:
+    """Return what `ip` says besides, where some parameters are said and these are not."""
+    return _EXTERNAL if chosen.get("external") else _IMPLIED.get(kind, {}) if chosen else {}
 
 
 def _said(name: str, value: object) -> str:
@@ -173,11 +183,14 @@ def _is_multicast(address: object) -> bool:
     return text.startswith("ff") if ":" in text else text[:3] in _IP4_MULTICAST
 
 
+_EXTERNAL: dict[str, object] = {"learning": False}
+_GROUPS = {"group", "group6"}
 _ON = {True: "on", False: "off"}
 _WORDS = {
     "port": "dstport",
     "proto": "mode",
     "group_addr": "group_address",
+    "encap_limit": "encaplimit",
     "multicast_router": "mcast_router",
 }
 _GRE_KEYS = {"ikey": 2, "okey": 3}  # A flag says that there is one.
@@ -187,7 +200,12 @@ _VLAN_FLAGS = numbered("1 REORDER_HDR 2 GVRP 4 LOOSE_BINDING 8 MVRP 16 BRIDGE_BI
 _IP4_MULTICAST = {str(number) for number in range(224, 240)}
 _CODECS: Mapping[str, tuple[Decoder, Encoder | None]] = {
     **{f"u{8 * size}": (_number, _sized(size)) for size in (1, 2, 4)},
-    **{f"u{8 * size}_if_set": (lambda it: _number(it) or None, _sized(size)) for size in (1, 4)},
+    "u32_if_set": (lambda value: _number(value) or None, _sized(4)),
+    "u8_unread": (lambda _: None, _sized(1)),
+    "hexadecimal_if_set": (
+        lambda value: hex(_number(value)) if any(value) else None,
+        lambda text: int(str(text), 16).to_bytes(1, sys.byteorder),
+    ),
     "port_number": (_port_number, lambda value: int(value).to_bytes(2, "big")),
     "bare_hexadecimal": (
         lambda value: f"{_number(value):x}",
@@ -199,7 +217,7 @@ _CODECS: Mapping[str, tuple[Decoder, Encoder | None]] = {
     "address_if_set": (lambda value: ip_address(value) if any(value) else None, ip_bytes),
     "address_or_any": (
         lambda value: ip_address(value) if any(value) else "any",
-        lambda text: bytes(4) if text == "any" else ip_bytes(text),
+        lambda text: b"" if text == "any" else ip_bytes(text),
     ),
     "vlan_protocol": (
         _vlan_protocol,
@@ -227,9 +245,12 @@ _CODECS: Mapping[str, tuple[Decoder, Encoder | None]] = {
 }
 
 
-def _read() -> tuple[dict[str, Table], dict[str, dict[str, object]]]:
+def _read() -> tuple[dict[str, Table], _Chosen, _Chosen]:
     listed = tomllib.loads(Path(__file__).with_name("kinds.toml").read_text())
-    usual = listed.pop("usual")
+    usual, implied = (
+        {kind: told for kinds, told in listed.pop(name).items() for kind in kinds.split()}
+        for name in ("usual", "implied")
+    )
     tables: dict[str, Table] = {
         kind: {
             number: (name, *_CODECS[codec])
@@ -239,7 +260,7 @@ def _read() -> tuple[dict[str, Table], dict[str, dict[str, object]]]:
         for kinds, told in listed.items()
         for kind in kinds.split()
     }
-    return tables, {kind: told for kinds, told in usual.items() for kind in kinds.split()}
+    return tables, usual, implied
 
 
-_KINDS, _USUAL = _read()
+_KINDS, _USUAL, _IMPLIED = _read()

@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from netviz.changes import BEGINNING_RULES, LOOPBACK, between, rows, switches
-from netviz.model import Address, Interface, Key, Namespace, Snapshot
+from netviz.changes import BEGINNING_RULES, LOOPBACK, Row, between, rows, switches
+from netviz.model import Address, Interface, Key, Namespace, Route, Rule, Snapshot
 from netviz.net.entries import (
     AddAddress,
     AddEntry,
@@ -22,7 +22,7 @@ from netviz.net.entries import (
     SetFilters,
     SetSysctl,
 )
-from netviz.net.lasting import FALLBACK
+from netviz.net.lasting import FALLBACK, LOCALHOST, possible
 from netviz.net.matching import ADJUSTABLE, RIDING, Match
 from netviz.net.parameters import settable, unusual
 from netviz.net.settings import SetLink, SetParameters, settings
@@ -66,6 +66,7 @@ class _Plan:
     """Two networks, and what is left of the first once all is gone that must go."""
 
     def __init__(self, before: Snapshot, after: Snapshot, fresh: Namespace | None) -> None:
+        after = possible(after, before)
         self.before = {space.name: space for space in before.namespaces}
         self.after = {space.name: space for space in after.namespaces}
         self.match = Match(before, after)
@@ -78,7 +79,10 @@ class _Plan:
         for name in self.after:
             if name in self.before:
                 yield from self._emptying(self.base[name], self.after[name])
-        yield from (AddNamespace(name) for name in self.after if name not in self.before)
+        new = self.after.keys() - self.before.keys()
+        held = (name for it in self.before.values() for name in it.names if name in new)
+        yield from map(DeleteNamespace, held)  # Second names of what has another.
+        yield from (AddNamespace(name) for name in self.after if name in new)
         yield from self._moving()
         yield from self._deleting()
         order = sorted(self.after, key=self._depth)
@@ -89,14 +93,17 @@ class _Plan:
             yield from self._setting(self.base[name], self.after[name])
 
     def _emptying(self, base: Namespace, after: Namespace) -> Iterator[Step]:
-        """Yield the deletion of what tables hold and should not."""
-        for change in between(base, after):
+        """Yield the deletion of what tables hold and should not, the latest first.
+
+        A first address takes along those that came after it from the same network.
+        """
+        for change in reversed([*between(base, after)]):
             if change.before is None or change.field or change.before == change.after:
                 continue
             if isinstance(change.before, Address):
                 device = change.name.split(" ")[0]
                 yield DeleteAddress(f"{base.name}:{device}", change.before)
-            elif change.kind in _ENTRIES:
+            elif change.kind in _ENTRIES and change.before not in BEGINNING_RULES:
                 yield DeleteEntry(base.name, _noun(change.before))
 
     def _moving(self) -> Iterator[Step]:
@@ -106,14 +113,15 @@ class _Plan:
             chosen |= {"master": ""} if link.master else {}
             chosen |= {"name": device} if device != link.name else {}
             chosen |= {"netns": name} if name != space.name else {}
-            for address in link.addresses if name == space.name else ():
+            for address in reversed(link.addresses) if name == space.name else ():
                 yield DeleteAddress(f"{space.name}:{link.name}", address)
             yield SetLink(f"{space.name}:{link.name}", chosen)
 
     def _deleting(self) -> Iterator[Step]:
         """Yield the deletion of links and namespaces; a cable goes with that of its far end."""
         told: set[Key] = set()
-        gone = {name for name, it in self.before.items() if name not in self.after and it.names}
+        old = self.before.items()
+        gone = {name for name, it in old if name not in self.after and it.held_by == "name"}
         later = []
         links, doomed = self.match.links, self.match.doomed
         for key in sorted(doomed, key=lambda key: links[key][0].name):
@@ -146,7 +154,7 @@ class _Plan:
             ready: list[tuple[str, Interface]] = []
             held: list[tuple[str, Interface]] = []
             for name, link in waiting:
-                if (name, link.name) in made or link.name in FALLBACK or link.kind == "device":
+                if (name, link.name) in made or link.name in FALLBACK:
                     continue
                 lower = (link.lower.namespace, link.lower.name) if link.lower else None
                 waits = lower is not None and lower not in made and lower[0] in self.after
@@ -163,28 +171,40 @@ class _Plan:
     def _setting(self, base: Namespace, after: Namespace) -> Iterator[Step]:
         """Yield what makes a namespace's links and tables as they should be."""
         old = {link.name: link for link in base.interfaces}
-        for link in after.interfaces:
+        # No tunnel takes packets that are too large for what lies below it.
+        for link in sorted(after.interfaces, key=lambda it: it.lower is not None):
             was = old.get(link.name)
             where = f"{after.name}:{link.name}"
             if chosen := settings(was, link):
                 yield SetLink(where, chosen)
             yield from _adjusted(where, was, link)
-            held = dict(rows(replace(base, interfaces=(was,)))) if was else {}
+            held = dict(rows(replace(_only(base), interfaces=(was,)))) if was else {}
             for row, address in rows(replace(_only(after), interfaces=(link,))):
+                if was and was.up and str(address) == LOCALHOST:
+                    continue  # A loopback that was up has it.
                 if isinstance(address, Address) and held.get(row) != address:
                     yield AddAddress(where, address)
         yield from _moved_switches(base, after, wide=False)
         had = dict(rows(base))
         new = [(row, it) for row, it in rows(after) if row[0] in _ENTRIES and had.get(row) != it]
-        # What others are reached through comes first.
-        for _, entry in sorted(new, key=lambda it: bool(getattr(it[1], "via", None))):
+        for _, entry in sorted(new, key=_late):
             yield AddEntry(after.name, _noun(entry))
+        for rule in base.rules:
+            if rule in BEGINNING_RULES and rule not in after.rules:
+                yield DeleteEntry(after.name, rule)
         if had.get(("nft", "ruleset")) != dict(rows(after)).get(("nft", "ruleset")):
             yield SetFilters(after.name, after.nft)
 
 
 def _only(space: Namespace) -> Namespace:
     return Namespace(space.id, space.name)
+
+
+def _late(row: tuple[Row, object]) -> int:
+    """Return what sorts entries: a gateway has to be found, by routes and by rules."""
+    if isinstance(row[1], Route):
+        return bool(row[1].via or row[1].nexthops)
+    return 2 * (isinstance(row[1], Rule) and row[1] not in BEGINNING_RULES)
 
 
 def _noun(value: object) -> Noun:

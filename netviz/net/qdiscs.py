@@ -17,7 +17,7 @@ from netviz.net.netlink import RTM_GETQDISC, Socket, attribute, attributes
 
 _TCA_KIND, _TCA_OPTIONS = 1, 2
 _PARENTS = {0xFFFFFFFF: "root", 0xFFFFFFF1: "ingress"}
-_TBF_PARAMETERS = 1
+_TBF_PARAMETERS, _TBF_BURST = 1, 6
 _NETEM_DELAY, _NETEM_JITTER = 10, 11
 _ETHERNET = 1  # With it the kernel needs no table of how long packets of each size take.
 _TICK = 64e-9
@@ -85,9 +85,10 @@ def qdisc_words(qdisc: Qdisc) -> list[str]:
     told += ["handle", qdisc.handle] if qdisc.handle and qdisc.kind != "ingress" else []
     told += [qdisc.kind] if qdisc.kind != "ingress" else []
     units = {"burst": "b", "limit": "b" if qdisc.kind == "tbf" else "", "rate": "bit"}
-    for name, value in qdisc.options.items():
+    first = {"delay": 0, "jitter": 0} if "jitter" in qdisc.options else {}
+    for name, value in {**first, **qdisc.options}.items():
         if name in ("delay", "jitter"):
-            told += ["delay"] * (name == "delay") + [f"{round(float(str(value)) * 1e6)}us"]
+            told += ["delay"] * (name == "delay") + [f"{float(str(value)) * 1e6:.9g}us"]
         elif name == "loss":
             told += [name, f"{float(str(value)) * 100:.7g}%"]
         else:
@@ -102,8 +103,9 @@ def _nothing(_: Any) -> bytes:
 def _packed_tbf(options: Any) -> bytes:
     speed = int(options["rate"]) // 8
     rate = _rate.pack(0, _ETHERNET, 0, 0, 0, speed)
-    ticks = int(options["burst"] / speed / _TICK)
-    return attribute(_TBF_PARAMETERS, _tbf.pack(rate, bytes(12), int(options["limit"]), ticks, 0))
+    burst = int(options["burst"])
+    told = _tbf.pack(rate, bytes(12), int(options["limit"]), int(burst / speed / _TICK), 0)
+    return attribute(_TBF_PARAMETERS, told) + attribute(_TBF_BURST, struct.pack("I", burst))
 
 
 def _read_tbf(options: bytes) -> dict[str, object]:

@@ -139,8 +139,8 @@ def packed_route(route: Route, indexes: Indexes) -> bytes:
     data += attribute(_RTA_MULTIPATH, hops) if hops else b""
     numbers = (
         route.table if route.table < 256 else 0,
-        _PROTOCOL_NUMBERS.get(route.protocol) or int(route.protocol),
-        SCOPE_NUMBERS[route.scope],
+        int(_PROTOCOL_NUMBERS.get(route.protocol, route.protocol)),
+        int(SCOPE_NUMBERS.get(route.scope, route.scope)),
         _TYPE_NUMBERS[route.type],
     )
     return _route_header.pack(FAMILY_NUMBERS[route.family], length, 0, 0, *numbers, flags) + data
@@ -161,6 +161,7 @@ def route_words(route: Route) -> list[str]:
     for hop in route.nexthops:
         said += ["nexthop", *_via(hop.get("gateway"), route.family), "dev", str(hop["dev"])]
         said += ["weight", str(hop["weight"])] if hop["weight"] != 1 else []
+        said += ["onlink"] if _is_onlink(hop) else []
     return said
 
 
@@ -170,9 +171,8 @@ def implied_scope(route: Route) -> str:
         return "global"
     if route.type in ("local", "nat"):
         return "host"
-    direct = not route.via and not any(hop.get("gateway") for hop in route.nexthops)
-    linked = route.type in ("broadcast", "multicast", "anycast") or route.type == "unicast"
-    return "link" if direct and linked else "global"
+    direct = route.type == "unicast" and not route.via and not route.nexthops
+    return "link" if direct or route.type in ("broadcast", "multicast", "anycast") else "global"
 
 
 def packed_rule(rule: Rule) -> bytes:
@@ -188,7 +188,7 @@ def packed_rule(rule: Rule) -> bytes:
         (_FRA_FWMARK, rule.fwmark),
         (_FRA_FWMASK, rule.fwmask),
         (_FRA_SUPPRESS, rule.suppress_prefixlength),
-        (_FRA_TABLE, rule.table),
+        (_FRA_TABLE, rule.table or (_MAIN if rule.action == "lookup" else None)),
     ):
         data += attribute(number, _packed(value)) if value is not None else b""
     lengths = (FAMILY_NUMBERS[rule.family], to_length, source_length, 0)
@@ -204,9 +204,9 @@ def rule_words(rule: Rule) -> list[str]:
     said += ["iif", rule.iif] if rule.iif else []
     said += ["oif", rule.oif] if rule.oif else []
     mask = f"/{rule.fwmask:#x}" if rule.fwmask is not None else ""
-    said += ["fwmark", f"{rule.fwmark:#x}{mask}"] if rule.fwmark is not None else []
+    said += ["fwmark", f"{rule.fwmark or 0:#x}{mask}"] if mask or rule.fwmark is not None else []
     said += ["priority", str(rule.priority)]
-    said += ["table", str(rule.table)] if rule.action == "lookup" else [rule.action]
+    said += ["table", str(rule.table or _MAIN)] if rule.action == "lookup" else [rule.action]
     if rule.suppress_prefixlength is not None:
         said += ["suppress_prefixlength", str(rule.suppress_prefixlength)]
     return said
@@ -234,9 +234,13 @@ def _packed_gateway(gateway: str, family: str) -> bytes:
 
 def _packed_hop(hop: Mapping[str, Any], family: str, indexes: Indexes) -> bytes:
     gateway = _packed_gateway(hop["gateway"], family) if hop.get("gateway") else b""
-    flags = _ONLINK if "onlink" in hop.get("flags", ()) else 0
+    flags = _ONLINK if _is_onlink(hop) else 0
     size = _nexthop_header.size + len(gateway)
     return _nexthop_header.pack(size, flags, hop["weight"] - 1, indexes[hop["dev"]]) + gateway
+
+
+def _is_onlink(hop: Mapping[str, Any]) -> bool:
+    return "onlink" in hop.get("flags", ())
 
 
 def _via(gateway: object, family: str) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from netviz.model import Snapshot
-from netviz.net.lasting import lasting, unsaid
+from netviz.net.lasting import lasting, sayable, unsaid
 from netviz.net.planning import BEGINNING, plan
 from netviz.text import printable
 
@@ -33,5 +33,5 @@ def steps_of(
 ) -> tuple[Step, ...]:
     """Return the steps that build a network beside what a lab has. Raises as `script` does."""
     if isinstance(network, Snapshot):
-        return plan(BEGINNING, lasting(network, exact=exact))
+        return plan(BEGINNING, sayable(lasting(network, exact=exact)))
     return network.steps(lab)

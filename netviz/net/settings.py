@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from netviz.graphs import MIRRORED
 from netviz.net import links, parameters
 from netviz.net.netlink import RTM_NEWLINK, RTM_SETLINK, Request
-from netviz.net.steps import OnLink, named, split, typed
+from netviz.net.steps import OnLink, into, named, split, typed
 
 if TYPE_CHECKING:
     from netviz.model import Interface
@@ -37,6 +37,8 @@ class SetLink(OnLink):
                 said.append("up" if value else "down")
             elif name == "master" and not value:
                 said.append("nomaster")
+            elif name == "netns":
+                said += into(str(value))
             elif isinstance(value, bool):
                 said += [name, "on" if value else "off"]
             else:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from netviz.net.links import Indexes
 
 ROOT = "root"
+_HERE = "\0"  # No word of a command can hold it.
 _NEW = NLM_F_CREATE | NLM_F_EXCL
 # `ip` takes any other for a word of its own, or for the beginning of one.
 _PLAIN = re.compile(r"lo|[A-Za-z][\w.-]*\d[\w.-]*", re.ASCII)
@@ -74,7 +75,12 @@ def split(endpoint: str) -> tuple[str, str]:
 def typed(namespace: str, *words: str, program: str = "ip") -> str:
     """Return a command of ``ip``, ``bridge`` or ``tc``, for a shell in the lab's root."""
     there = ["-n", namespace] if namespace != ROOT else []
-    return shlex.join([program, *there, *words])
+    return shlex.join([program, *there, *words]).replace(shlex.quote(_HERE), "$$")
+
+
+def into(namespace: str) -> list[str]:
+    """Return how one types where a link goes; to the root, by the shell, for it has no name."""
+    return ["netns", namespace if namespace != ROOT else _HERE]
 
 
 def named(device: str, keyword: str = "dev") -> list[str]:
@@ -141,7 +147,7 @@ class AddVeth:
     def command(self) -> str:
         """Return the command."""
         (here, one), (there, other) = map(split, self._ends)
-        far = ["netns", there] if there != here else []
+        far = into(there) if there != here else []
         near = named(one, "name")
         return typed(here, "link", "add", *near, "type", "veth", "peer", "name", other, *far)
 
@@ -179,7 +185,7 @@ class AddLink:
     def command(self) -> str:
         """Return the command."""
         there, device = split(self.at)
-        far = ["netns", there] if there != self.namespace else []
+        far = into(there) if there != self.namespace else []
         lower = split(self.lower)[1] if self.lower else None
         inside = lower is not None and "link" in parameters.settable(self.kind)
         over = ["link", lower] if lower and not inside else []

@@ -27,7 +27,7 @@ Addresses = str | Iterable[str]
 _NOTHING = Snapshot()
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Topology:
     """A network as code.
 
@@ -222,6 +222,11 @@ class Topology:
         """
         history.take_away((*removal(self.declared), *self._back))
         self._back = ()
+
+    def __repr__(self) -> str:
+        """Return how large it is, and that it may not be there."""
+        links = sum(isinstance(each.what, Interface) for each in self.declared)
+        return f"<Topology: {len(self.namespaces)} namespaces and {links} interfaces, declared>"
 
     def __enter__(self) -> Self:
         return self.up()
