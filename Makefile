@@ -15,6 +15,7 @@ lab: .venv/lab programs ## open lesson 00; another one: make lab ARGS="4 --no-br
 	$(NETVIZ) lab $(ARGS)
 
 test: .venv/test programs ## run the tests that need no browser
+	@.venv/bin/python scripts/programs.py strace
 	scripts/test test
 
 test-all: test test-browser ## run all tests
@@ -34,8 +35,8 @@ fix: .venv/dev ## mend the style, as far as a program can
 	$(RUFF) format
 	.venv/bin/nbstripout --keep-id notebooks/*.ipynb
 
-bench: .venv/test programs ## measure, each benchmark in a lab of its own
-	@for file in benchmarks/*.py; do echo "$$file" && $(NETVIZ) run -- .venv/bin/python "$$file" || exit; done
+bench: .venv/test programs ## measure against the floor and the peers, into benchmarks/RESULTS.md
+	.venv/bin/python benchmarks/bench.py
 
 lock: .venv/dev ## choose newer versions, within pyproject.toml
 	.venv/bin/python -m pip install --quiet uv

@@ -35,7 +35,6 @@ from netviz.lab.syscalls import (
     unshare,
 )
 
-
 HISTORY = PRIVATE / "history"
 """Where netviz keeps what was before; a test sees only its own."""
 

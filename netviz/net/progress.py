@@ -51,5 +51,5 @@ def _bar() -> Bar:
     console = Console(stderr=not notebook, force_jupyter=notebook or None)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     looked_at = console.is_terminal or console.is_jupyter
-    look: Any = {"console": console, "disable": not looked_at, "transient": True, "auto_refresh": False}
-    return Progress(*columns, **look)
+    look: Any = {"console": console, "transient": True, "auto_refresh": False}
+    return Progress(*columns, disable=not looked_at, **look)
