@@ -179,12 +179,17 @@ class _FarEnds:
             holder
             for holder in holders
             if holder is not reading
-            and not (link.paired and holder.links[link.link].nsid in holder.far)
+            and (not link.paired or self._leads_back(holder, link, reading))
         ]
         # One parent has many children; and cables are made one after the other, so the next one
         # is about as long as the last.
         there = reading.found.id + self._stride
         return sorted(open_ends, key=lambda it: (it is not self._last, abs(it.found.id - there)))
+
+    def _leads_back(self, holder: _Reading, link: Link, reading: _Reading) -> bool:
+        """Tell whether the other end of a cable may lie in ``holder``, as far as is known."""
+        nsid = holder.links[link.link].nsid
+        return nsid not in holder.far or holder.far[nsid] is reading
 
 
 def _relate(reading: _Reading, cautions: list[Caution]) -> Namespace:

@@ -62,6 +62,7 @@ def forgotten() -> None:
     with Socket() as socket:
         unshare(CLONE_NEWNET)
         there = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        last = Socket()
         setns(here, CLONE_NEWNET)
         os.close(here)
         peer = links.setting(0, {"name": "far", "netns": there})
@@ -69,4 +70,6 @@ def forgotten() -> None:
         socket.change(RTM_NEWLINK, near, NLM_F_CREATE)
         socket.follow(RTNLGRP_LINK)
         os.close(there)
+        # A socket lets go of its namespace a moment after it was closed, and the others had one.
+        last.close()
         socket.heard(RTM_DELLINK, _PATIENCE)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _TUNNEL_MTU = {"vxlan": 50, "geneve": 50}
 _SWITCHES = (("PROMISC", "promisc"), ("ALLMULTI", "allmulticast"))
+_ETHERNET = {"veth", "bridge", "dummy", "macvlan", "vlan", "vxlan", "tap"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +101,9 @@ def settings(old: Interface | None, new: Interface) -> dict[str, object]:
     for flag, name in _SWITCHES:
         if (flag in new.flags) != (flag in flags):
             chosen[name] = flag in new.flags
+    had = "MULTICAST" in flags if old else new.kind in _ETHERNET
+    if had and "MULTICAST" not in new.flags:
+        chosen["multicast"] = False
     if new.kind not in MIRRORED and ("NOARP" in new.flags) != ("NOARP" in flags):
         chosen["arp"] = "NOARP" not in new.flags
     master, was = new.master, old.master if old else None

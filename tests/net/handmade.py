@@ -112,7 +112,8 @@ OWN = {
         ip link set lo mtu 1500; ip link add v type vxlan id 3 dev one dstport 4789
         ip link add br0 type bridge; ip link set br0 mtu 1400; ip link set two master br0""",
     "promisc and arp": PAIR
-    + """ip link set one promisc on; ip link set two allmulticast on arp off up""",
+    + """ip link set one promisc on; ip link set two allmulticast on arp off up
+        ip link add br0 type bridge; ip link set br0 multicast off""",
     "switches of devices": UP
     + """echo 2 > /proc/sys/net/ipv4/conf/one/rp_filter; ip netns add a
         echo 1 > /proc/sys/net/ipv6/conf/two/forwarding

@@ -45,6 +45,10 @@ NETWORKS = {
         ip netns add net1; ip netns add net2
         ip -n net1 link add one type veth peer name two netns net2
         ip -n net1 link set one up; ip -n net2 link set two mtu 1400 up""",
+    "macvlan beside a cable": """
+        ip netns add net1; ip netns add net2
+        ip -n net1 link add one type veth peer name two netns net2
+        ip -n net2 link add mv link two netns net1 type macvlan mode bridge""",
     "bridge": BRIDGE,
     "bridge with spanning tree": """
         ip link add br1 type bridge stp_state 1 forward_delay 400 priority 4096
