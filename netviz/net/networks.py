@@ -63,15 +63,22 @@ def nodes(n: int = 2, pods: int = 2) -> Topology:
     net = Topology()
     net.bridge("switch0")
     for node in range(1, n + 1):
-        here, own = f"node{node}", f"10.244.{node}"
-        net.namespace(here, *(f"{here}-pod{pod}" for pod in range(1, pods + 1)))
+        here = f"node{node}"
+        net.namespace(here)
         net.veth(f"{here}:eth0", f"port{node}", master="switch0", ip=f"192.168.1.{node}/24")
-        net.bridge(f"{here}:cni0", ip=f"{own}.1/24")
+        net.bridge(f"{here}:cni0", ip=f"10.244.{node}.1/24")
+        net.sysctl(here, "net.ipv4.ip_forward", 1)
         for pod in range(1, pods + 1):
-            ends = (f"{here}-pod{pod}:eth0", f"{here}:veth{pod}")
-            net.veth(*ends, master="cni0", ip=f"{own}.{pod + 1}/24")
-            net.route(f"{here}-pod{pod}", "default", via=f"{own}.1")
+            _plug_in(net, node, pod)
         for other in {*range(1, n + 1)} - {node}:
             net.route(here, f"10.244.{other}.0/24", via=f"192.168.1.{other}")
-        net.sysctl(here, "net.ipv4.ip_forward", 1)
     return net
+
+
+def _plug_in(net: Topology, node: int, pod: int) -> None:
+    """Declare a pod and its cable to the node's bridge, which is its way out."""
+    name, subnet = f"node{node}-pod{pod}", f"10.244.{node}"
+    net.namespace(name)
+    ends = (f"{name}:eth0", f"node{node}:veth{pod}")
+    net.veth(*ends, master="cni0", ip=f"{subnet}.{pod + 1}/24")
+    net.route(name, "default", via=f"{subnet}.1")

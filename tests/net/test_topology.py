@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import subprocess
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,13 @@ NETWORKS = {
     "router": (netviz.router, "net1", "10.1.2.2"),
     "cluster": (lambda: netviz.nodes(3, 2), "node1-pod1", "10.244.3.3"),
 }
+
+
+@pytest.mark.parametrize(
+    "make", [netviz.two_hosts, netviz.bridge, netviz.docker, netviz.router, netviz.nodes]
+)
+def test_ready_made_network_is_short_enough_to_be_read(make: Callable[..., Topology]) -> None:
+    assert len(inspect.getsource(make).splitlines()) <= 15
 
 
 def seen() -> Snapshot:
