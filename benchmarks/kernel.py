@@ -1,11 +1,12 @@
 """What a lab costs a notebook: the kernel's start, and ``!true``, against plain ipykernel.
 
-``make bench`` runs it. The floor is the kernel that comes with ipykernel, with IPython's own way to
-run ``!command``. Believe the ratios: machines differ, and so do runs; the two take turns.
+The floor is the kernel that comes with ipykernel, with IPython's own way to run ``!command``. The
+two take turns. Prints one line of JSON, in seconds.
 """
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import time
@@ -27,28 +28,23 @@ PATIENCE = 60
 
 
 def main() -> None:
-    """Measure and print one line a figure."""
+    """Measure, and print the figures."""
     starts: dict[str, list[float]] = {PLAIN: [], LAB: []}
     for _ in range(STARTS):
         for name, seconds in starts.items():
             before = time.perf_counter()
             with kernel(name):
                 seconds.append(time.perf_counter() - before)
-    report("a kernel's start", starts, "times plain ipykernel's")
-    commands = {}
+    commands: dict[str, list[float]] = {}
     for name in (PLAIN, LAB):
         with kernel(name) as client:
             commands[name] = [run(client, "!true") for _ in range(COMMANDS)]
-    report("!true", commands, "times plain IPython's")
-
-
-def report(what: str, seconds: dict[str, list[float]], unit: str) -> None:
-    """Show the medians of both, and the ratio."""
-    floor, ours = (median(seconds[name]) for name in (PLAIN, LAB))
-    sys.stdout.write(
-        f"{what:<20} {ours * 1e3:8.1f} ms {floor * 1e3:8.1f} ms {ours / floor:6.3f} {unit}\n"
-    )
-    sys.stdout.flush()
+    figures = {
+        f"{what} {name}": median(seconds[name])
+        for what, seconds in (("start", starts), ("!true", commands))
+        for name in (PLAIN, LAB)
+    }
+    sys.stdout.write(json.dumps(figures) + "\n")
 
 
 @contextmanager

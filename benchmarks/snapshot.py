@@ -1,27 +1,29 @@
-"""How long it takes to read a whole lab: ``netviz run -- python benchmarks/snapshot.py``.
+"""How long it takes to read a star of 100 namespaces: ``netviz run -- python … PLOTNETCFG``.
 
-The lab is a star: N namespaces on one bridge, each with an address and a default route. The peers
-are a loop of ``ip -j`` and ``bridge -j`` over all namespaces, and plotnetcfg where it is installed.
-Believe the ratios: machines differ, and so do runs.
+The peers are a loop of ``ip -j`` and ``bridge -j`` over all namespaces, and plotnetcfg, a scanner
+written in C that reads links, addresses and routes. Prints one line of JSON, in seconds.
 """
 
 from __future__ import annotations
 
-import shutil
+import json
+import os
 import subprocess
 import sys
-import time
 from statistics import median
 from typing import TYPE_CHECKING
 
-from netviz.lab.sandbox import inside
+from once import timed
+from programs import Batched
+from shapes import star
+
 from netviz.net.discovery import snapshot
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
-SIZES = (10, 100, 1000)
-LOOPED = (10, 100)
+SIZE = 100
+RUNS = 7
 QUESTIONS = (
     ("ip", "-d", "-s", "-j", "link"),
     ("ip", "-j", "address"),
@@ -31,73 +33,17 @@ QUESTIONS = (
 )
 
 
-def main() -> None:
-    """Measure and print one line a size."""
-    if not inside():
-        sys.exit("this builds 1000 namespaces: run it as netviz run -- python " + sys.argv[0])
-    say(f"{'N':>5} {'snapshot':>12} {'a namespace':>12} {'ip -j loop':>16} {'plotnetcfg':>18}")
-    first = 0.0
-    built = 0
-    for size in SIZES:
-        build(built, size)
-        built = size
-        ours = measure(snapshot, 15 if size < 1000 else 5)
-        first = first or ours / size
-        peers = [
-            times(measure(loop, 3), ours) if size in LOOPED else "-",
-            times(measure(plotnetcfg, 5), ours)
-            if size in LOOPED and shutil.which("plotnetcfg")
-            else "-",
-        ]
-        each = f"{ours / size * 1e6:.0f} us {ours / size / first:.2f}x"
-        say(f"{size:>5} {ours * 1e3:>9.1f} ms {each:>12} {peers[0]:>16} {peers[1]:>18}")
-
-
-def say(line: str) -> None:
-    """Show one line at once."""
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
-
-
-def times(theirs: float, ours: float) -> str:
-    """Return a peer's time, and how many times ours that is."""
-    return f"{theirs * 1e3:.0f} ms = {theirs / ours:.1f}x"
-
-
-def measure(work: Callable[[], object], runs: int) -> float:
-    """Return the median of several runs in seconds, after one that does not count."""
-    seconds = []
-    work()
-    for _ in range(runs):
-        before = time.perf_counter()
-        work()
-        seconds.append(time.perf_counter() - before)
-    return median(seconds)
-
-
-def build(done: int, size: int) -> None:
-    """Let the star grow from ``done`` namespaces to ``size``."""
-    names = [f"net{number}" for number in range(done + 1, size + 1)]
-    outside = [] if done else ["link add br1 type bridge", "link set br1 up"]
-    for name in names:
-        outside.append(f"netns add {name}")
-        outside.append(f"link add {name} type veth peer name veth0 netns {name}")
-        outside.append(f"link set {name} master br1 up")
-    batch(outside)
-    for number, name in enumerate(names, done + 2):
-        lines = (
-            "link set lo up",
-            "link set veth0 up",
-            f"address add 10.0.{number // 250}.{number % 250 + 1}/16 dev veth0",
-            "route add default via 10.0.0.1",
-        )
-        batch(lines, "-n", name)
-
-
-def batch(lines: Iterable[str], *options: str) -> None:
-    """Run many ``ip`` commands in one process."""
-    command = ["ip", *options, "-batch", "-"]
-    subprocess.run(command, input="\n".join(lines), text=True, check=True)
+def main(scanner: str) -> None:
+    """Measure, and print the figures."""
+    Batched(star(SIZE)).up()
+    ways: dict[str, Callable[[], object]] = {"snapshot()": snapshot, "ip -j": loop}
+    if os.access(scanner, os.X_OK):
+        ways["plotnetcfg"] = lambda: plotnetcfg(scanner)
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(RUNS):
+        for name, way in ways.items():
+            seconds[name].append(timed(way))
+    sys.stdout.write(json.dumps({name: median(each) for name, each in seconds.items()}) + "\n")
 
 
 def loop() -> None:
@@ -109,14 +55,14 @@ def loop() -> None:
             subprocess.run([program, *there, *options], capture_output=True, check=True)
 
 
-def plotnetcfg() -> None:
-    """Run the scanner written in C, which reads links, addresses and routes.
+def plotnetcfg(program: str) -> None:
+    """Run the scanner.
 
     It starts from process 1, which in a lab is nobody's to enter: so it is given one of its own.
     """
     alone = ["unshare", "--pid", "--fork", "--mount-proc"]
-    subprocess.run([*alone, "plotnetcfg", "-f", "json"], capture_output=True, check=True)
+    subprocess.run([*alone, program, "-f", "json"], capture_output=True, check=True)
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1])

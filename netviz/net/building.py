@@ -52,6 +52,7 @@ class Builder:
         self._tables: dict[str, dict[str, int]] = {}
         self._fresh: dict[str, int] = {}  # What every new namespace has.
         self._unsure: set[str] = set()
+        self._looked_into = False
         self._lent = ExitStack()
         self._ways: dict[str, Callable[[list[Any]], None]] = {
             "act": self._act,
@@ -78,7 +79,7 @@ class Builder:
                     self._ways[way](row[start : start + MOST])
                 if way == "forget":
                     self._leave()
-                    names.forgotten()
+                    names.forgotten(looked_into=self._looked_into)
         finally:
             self._leave()
             self._lent.close()
@@ -199,6 +200,7 @@ class Builder:
         self._socket, self._here = None, ""
 
     def _open_socket(self) -> Socket:
+        self._looked_into |= self._here != ROOT
         self._socket = self._socket or Socket()
         return self._socket
 

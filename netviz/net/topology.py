@@ -52,17 +52,20 @@ class Topology:
         ip: Addresses = (),
         peer_ip: Addresses = (),
         master: str | None = None,
+        one_master: str | None = None,
         mac: str | None = None,
         peer_mac: str | None = None,
         mtu: int = 0,
         up: bool = True,
     ) -> None:
-        """Declare a cable: the near end has ``ip``, the far end is plugged into ``master``.
+        """Declare a cable: end ``one`` has ``ip``, the ``other`` is plugged into ``master``.
+
+        For the rarer ways round there are ``peer_ip`` and ``one_master``.
 
         Equivalent to: ``ip link add ONE type veth peer name OTHER``, ``ip link set OTHER master
         MASTER up``, ``ip address add IP dev ONE``.
         """
-        self._end(one, "veth", {}, peer=other, mac=mac, mtu=mtu, up=up)
+        self._end(one, "veth", {}, peer=other, mac=mac, mtu=mtu, up=up, master=one_master)
         self._end(other, "veth", {}, peer=one, mac=peer_mac, mtu=mtu, up=up, master=master)
         self.address(one, ip)
         self.address(other, peer_ip)

@@ -1,0 +1,195 @@
+"""The figures in words: RESULTS.md."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+from typing import cast
+
+from figures import PEERS, SHAPES, SIZES, Figures
+
+HEAD = """# Results
+
+Written by `make bench`; how is told in [README.md](README.md). Times are medians, in milliseconds.
+What counts are the ratios, medians of those within each turn: machines differ, and so do runs.
+Where the machine was busy, the ratio of the best runs tells more.
+
+![What a star costs as it grows](cost.svg)
+"""
+Row = tuple[str, ...]
+
+
+def written(figures: Figures) -> str:
+    """Return the report, in Markdown."""
+    parts = [
+        HEAD,
+        "## The bars\n",
+        table(("what", "bar", "measured", "best runs", ""), bars(figures)),
+        *(section(figures, what, title) for what, title in TITLES),
+        "## Reading: `snapshot()` and `script(snapshot)`\n",
+        table(("shape", "N", "snapshot", "a namespace", "script", "a namespace"), reading(figures)),
+        "## Cost of a namespace, N = 1000 against N = 10\n",
+        table(("shape", "what", "ours", "floor"), growing(figures)),
+        "## What could not be measured, or differs\n",
+        "\n".join(f"- {line}" for line in remarks(figures)) + "\n",
+        "## The machine\n",
+        machine() + "\n",
+    ]
+    return "\n".join(parts)
+
+
+TITLES = (
+    ("up", "Up: until the last command is answered"),
+    ("down", "Down: until no name and no cable is left"),
+)
+
+
+def section(figures: Figures, what: str, title: str) -> str:
+    """Return the table of what it takes to build, or to take down."""
+    head = (
+        "shape",
+        "N",
+        "floor",
+        "ours",
+        "ours ÷ floor",
+        "best runs",
+        *(f"{peer} ÷ ours" for peer in PEERS),
+    )
+    rows = [
+        (
+            shape,
+            str(size),
+            milliseconds(figures.of(what, "floor", shape, size)),
+            milliseconds(figures.of(what, "ours", shape, size)),
+            f"**{times(figures.ratio(what, 'ours', 'floor', shape, size))}**",
+            times(figures.best(what, "ours", "floor", shape, size)),
+            *(times(figures.ratio(what, peer, "ours", shape, size)) for peer in PEERS),
+        )
+        for shape in SHAPES
+        for size in SIZES
+    ]
+    return f"## {title}\n\n{table(head, rows)}"
+
+
+def reading(figures: Figures) -> list[Row]:
+    """Return what reading costs, by shape and size."""
+    rows = []
+    for shape in SHAPES:
+        for size in SIZES:
+            row = [shape, str(size)]
+            for what in ("snapshot", "script"):
+                seconds = figures.of(what, "ours", shape, size)
+                row += [milliseconds(seconds), f"{seconds / size * 1e6:.0f} µs" if seconds else "—"]
+            rows.append(tuple(row))
+    return rows
+
+
+def growing(figures: Figures) -> list[Row]:
+    """Return how much more a namespace costs among a thousand."""
+    return [
+        (
+            shape,
+            what,
+            times(figures.growth(what, "ours", shape)),
+            times(figures.growth(what, "floor", shape)),
+        )
+        for shape in SHAPES
+        for what in ("up", "down", "snapshot", "script")
+    ]
+
+
+def bars(figures: Figures) -> list[Row]:
+    """Return what was to be reached, and whether it is."""
+    rows = []
+    for what, said in (("up", "bring up"), ("down", "take down")):
+        for size in (100, 1000):
+            ratio = figures.ratio(what, "ours", "floor", "star", size)
+            best = figures.best(what, "ours", "floor", "star", size)
+            rows.append(bar(f"{said} a star, N={size} ÷ the floor", ratio, 1.5, best))
+    for peer, least in (("Mininet", 10), ("NeST", 40)):
+        ratio = figures.ratio("up", peer, "ours", "star", 100)
+        best = figures.best("up", peer, "ours", "star", 100)
+        rows.append(bar(f"{peer} ÷ bring up a star, N=100", ratio, least, best, least=True))
+    for what in ("up", "down", "snapshot"):
+        growth = figures.growth(what, "ours", "star")
+        rows.append(bar(f"a namespace's {what} in a star, N=1000 ÷ N=10", growth, 1.5))
+    for one, other, limit in (
+        ("plotnetcfg", "snapshot()", 2),
+        ("ip -j", "snapshot()", 20),
+        ("!true python3", "!true netviz", 20),
+    ):
+        rows.append(bar(f"`{one}` ÷ `{other}`", quotient(figures, one, other), limit, least=True))
+    start = quotient(figures, "start netviz", "start python3")
+    return [*rows, bar("a kernel's start in a lab ÷ plain ipykernel's", start, 1.1)]
+
+
+def bar(
+    what: str, found: float | None, limit: float, best: float | None = None, *, least: bool = False
+) -> Row:
+    """Return a row of the bars."""
+    said = f"{'≥' if least else '≤'} {limit:g} times"
+    if found is None:
+        return what, said, "—", "—", "not measured"
+    met = found >= limit if least else found <= limit
+    return what, said, times(found), times(best), "met" if met else "**not met**"
+
+
+def quotient(figures: Figures, one: str, other: str) -> float | None:
+    """Return the ratio of two of the other benchmarks' figures."""
+    found = [cast("float | None", figures.others.get(name)) for name in (one, other)]
+    return found[0] / found[1] if found[0] and found[1] else None
+
+
+def remarks(figures: Figures) -> list[str]:
+    """Return what a reader must know, a sentence each."""
+    lines = [f"{who}: {why}" for who, why in figures.lacking.items()]
+    lines += [f"{who}: the network is not quite ours" for who in figures.different()]
+    return [
+        *lines,
+        "Mininet and NeST build a star of their own kind; NeST's bridge lies in a namespace.",
+        "plotnetcfg reads links, addresses and routes; `snapshot()` reads neighbours, FDB, rules, "
+        "queues, filters and switches as well.",
+    ]
+
+
+def machine() -> str:
+    """Return where this was measured, and with what."""
+    release = platform.freedesktop_os_release()["PRETTY_NAME"]
+    said = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
+    iproute2 = subprocess.run(["ip", "-V"], capture_output=True, text=True).stdout.strip()
+    return (
+        f"{said[1] if said else platform.machine()}, {os.cpu_count()} processors; {release}, Linux "
+        f"{platform.release()}, Python {platform.python_version()}; {iproute2.split(', ')[1]}, "
+        f"pyroute2 {version('pyroute2')}, ipykernel {version('ipykernel')}, "
+        f"Mininet {packaged('mininet')}, NeST 0.4.4, plotnetcfg {packaged('plotnetcfg')}. "
+        f"On average {os.getloadavg()[2]:.1f} processes wanted to run at once."
+    )
+
+
+def packaged(name: str) -> str:
+    """Return the version of a Debian package that the archive has now."""
+    command = ["apt-cache", "policy", name]
+    said = re.search(
+        r"Candidate: (\S+)", subprocess.run(command, capture_output=True, text=True).stdout
+    )
+    return said[1] if said else "unknown"
+
+
+def table(head: Row, rows: list[Row]) -> str:
+    """Return a table in Markdown."""
+    lines = [head, ("---",) * len(head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+
+
+def milliseconds(seconds: float | None) -> str:
+    """Return a time as a person reads it."""
+    return f"{seconds * 1e3:,.{0 if seconds >= 0.1 else 1}f}" if seconds else "—"
+
+
+def times(ratio: float | None) -> str:
+    """Return a ratio as a person reads it."""
+    return f"{ratio:.{0 if ratio >= 20 else 1 if ratio >= 5 else 2}f}" if ratio else "—"
