@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import TYPE_CHECKING, cast
 
 from netviz.changes import BEGINNING_RULES, LOOPBACK, Row, between, rows, switches
 from netviz.model import Address, Interface, Key, Namespace, Route, Rule, Snapshot
@@ -18,7 +19,6 @@ from netviz.net.entries import (
     AddEntry,
     DeleteAddress,
     DeleteEntry,
-    Noun,
     SetFilters,
     SetSysctl,
 )
@@ -36,6 +36,9 @@ from netviz.net.steps import (
     DeleteNamespace,
     Step,
 )
+
+if TYPE_CHECKING:
+    from netviz.net.entries import Noun
 
 BEGINNING = Snapshot(
     (
@@ -104,18 +107,18 @@ class _Plan:
                 device = change.name.split(" ")[0]
                 yield DeleteAddress(f"{base.name}:{device}", change.before)
             elif change.kind in _ENTRIES and change.before not in BEGINNING_RULES:
-                yield DeleteEntry(base.name, _noun(change.before))
+                yield DeleteEntry(base.name, cast("Noun", change.before))
 
     def _moving(self) -> Iterator[Step]:
         for key, (name, device) in self.match.moved.items():
             space, link = self.match.links[key]
-            chosen: dict[str, object] = {"up": False}
-            chosen |= {"master": ""} if link.master else {}
-            chosen |= {"name": device} if device != link.name else {}
-            chosen |= {"netns": name} if name != space.name else {}
+            where = f"{space.name}:{link.name}"
             for address in reversed(link.addresses) if name == space.name else ():
-                yield DeleteAddress(f"{space.name}:{link.name}", address)
-            yield SetLink(f"{space.name}:{link.name}", chosen)
+                yield DeleteAddress(where, address)
+            # Older kernels rename no link that is up.
+            yield SetLink(where, {"up": False} | ({"master": ""} if link.master else {}))
+            chosen: dict[str, object] = {"name": device} if device != link.name else {}
+            yield SetLink(where, chosen | ({"netns": name} if name != space.name else {}))
 
     def _deleting(self) -> Iterator[Step]:
         """Yield the deletion of links and namespaces; a cable goes with that of its far end."""
@@ -141,10 +144,8 @@ class _Plan:
     def _depth(self, name: str, above: tuple[str, ...] = ()) -> int:
         """Return how many namespaces must be ready before one: links lie on links in others."""
         over = {link.lower.namespace for link in self.after[name].interfaces if link.lower}
-        lower = over - {name, *above} & self.after.keys()
-        return max(
-            (1 + self._depth(each, (*above, name)) for each in lower & self.after.keys()), default=0
-        )
+        lower = (over - {name, *above}) & self.after.keys()
+        return max((1 + self._depth(each, (*above, name)) for each in lower), default=0)
 
     def _adding(self) -> Iterator[Step]:
         """Yield the new links, what lies below before what lies above."""
@@ -188,7 +189,7 @@ class _Plan:
         had = dict(rows(base))
         new = [(row, it) for row, it in rows(after) if row[0] in _ENTRIES and had.get(row) != it]
         for _, entry in sorted(new, key=_late):
-            yield AddEntry(after.name, _noun(entry))
+            yield AddEntry(after.name, cast("Noun", entry))
         for rule in base.rules:
             if rule in BEGINNING_RULES and rule not in after.rules:
                 yield DeleteEntry(after.name, rule)
@@ -207,40 +208,26 @@ def _late(row: tuple[Row, object]) -> int:
     return 2 * (isinstance(row[1], Rule) and row[1] not in BEGINNING_RULES)
 
 
-def _noun(value: object) -> Noun:
-    assert isinstance(value, Noun)
-    return value
-
-
 def _made(name: str, link: Interface) -> Step:
     at = f"{name}:{link.name}"
     if link.peer:
         return AddVeth(at, str(link.peer))
     if link.kind in ("tun", "tap"):
         return AddTap(at, link.kind)
-    return AddLink(
-        at, link.kind, unusual(link.kind, link.parameters), str(link.lower) if link.lower else None
-    )
+    lower = str(link.lower) if link.lower else None
+    return AddLink(at, link.kind, unusual(link.kind, link.parameters), lower)
 
 
 def _adjusted(where: str, was: Interface | None, link: Interface) -> Iterator[Step]:
     """Yield the parameters that a link has besides those that it was made with."""
-    sides = [("port", was.port if was else {}, link.port)] if link.port else []
-    sides += (
-        [(link.kind, was.parameters, link.parameters)] if was and link.kind in ADJUSTABLE else []
-    )
+    sides = [("port", was.port if was else {}, link.port)]
+    if was and link.kind in ADJUSTABLE:
+        sides.append((link.kind, was.parameters, link.parameters))
     for kind, old, new in sides:
-        wanted = (
-            unusual(kind, new)
-            if not old
-            else {
-                name: value
-                for name, value in new.items()
-                if name in settable(kind) and old.get(name) != value
-            }
-        )
-        if wanted:
-            yield SetParameters(where, kind, wanted)
+        wanted = new if old else unusual(kind, new)
+        other = {k: v for k, v in wanted.items() if k in settable(kind) and old.get(k) != v}
+        if other:
+            yield SetParameters(where, kind, other)
 
 
 def _moved_switches(base: Namespace, after: Namespace, *, wide: bool) -> Iterator[Step]:
