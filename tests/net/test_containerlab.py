@@ -311,14 +311,16 @@ def test_far_end_of_a_tunnel_that_was_not_seen_is_named() -> None:
 
 def hostile(*names: str) -> Snapshot:
     """Return a bridge on the host, and a namespace a name, each plugged in by a cable."""
-    root = [Interface(1, "macvlan", "bridge", "02:00:00:00:00:00", 1500)]
+    many = ("BROADCAST", "MULTICAST")
+    root = [Interface(1, "macvlan", "bridge", "02:00:00:00:00:00", 1500, many)]
     spaces = []
     for n, name in enumerate(names, 2):
         own = name if names.index(name) == n - 2 else f"port{n}"
         port, end = Endpoint(1, n, "root", own), Endpoint(n, 1, name, name)
         master = Endpoint(1, 1, "root", "macvlan")
-        root.append(Interface(n, own, "veth", None, 1500, master=master, peer=end))
-        link = Interface(1, name, "veth", None, 1500, ("UP",), peer=port, alias=f"the {name}")
+        root.append(Interface(n, own, "veth", None, 1500, many, master=master, peer=end))
+        up = (*many, "UP")
+        link = Interface(1, name, "veth", None, 1500, up, peer=port, alias=f"the {name}")
         way = Route("default", "inet", name, scope="link")
         sysctls = {"ipv4": {"default": {"rp_filter": 0}, name: {"rp_filter": 1}}}
         spaces.append(
