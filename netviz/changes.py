@@ -31,6 +31,7 @@ LOOPBACK = Interface(1, "lo", "loopback", "00:00:00:00:00:00", 65536, ("LOOPBACK
 """The one interface of every new namespace."""
 
 _LOCAL = 255
+_DRAWN = 0x8000
 _MOVING = {
     *("root_id", "bridge_id", "root_port", "root_path_cost", "topology_change"),
     *("topology_change_detected", "designated_port", "designated_cost", "link"),
@@ -163,7 +164,9 @@ def rows(namespace: Namespace) -> Iterator[tuple[Row, object]]:
     for entry in namespace.fdb:
         yield ("fdb", _told(entry)), entry
     for qdisc in namespace.qdiscs:
-        yield ("qdisc", f"{qdisc.dev} {qdisc.parent}"), qdisc
+        # A number from there on is one that the kernel drew.
+        own = int(qdisc.handle.rstrip(":") or "0", 16) < _DRAWN
+        yield ("qdisc", f"{qdisc.dev} {qdisc.parent}"), qdisc if own else replace(qdisc, handle="")
     for name, value in switches(namespace):
         yield ("sysctl", name), value
     if namespace.nft:
@@ -252,7 +255,10 @@ def _short(noun: object) -> str:
         return ""
     told = ((name, getattr(noun, name)) for name in words)
     said = [f"{name} {it}" for name, it in told if it not in (None, "") and usual.get(name) != it]
-    hops = [f"nexthop {hop}" for hop in getattr(noun, "nexthops", ())]
+    hops = [
+        f"nexthop via {hop.get('gateway')} dev {hop['dev']} weight {hop.get('weight', 1)}"
+        for hop in getattr(noun, "nexthops", ())
+    ]
     return " ".join([*first, *said, *hops])
 
 

@@ -95,6 +95,7 @@ def up(file: Path) -> None:
 @click.argument("file", type=_FILE)
 def down(file: Path) -> None:
     """Take away the network that FILE, a program in Python, declares, as far as it is there."""
+    from netviz.net.entries import SetFilters, SetSysctl
     from netviz.net.files import read
     from netviz.net.topology import Topology
 
@@ -105,6 +106,11 @@ def down(file: Path) -> None:
         )
     with _ended_gently():
         network.down()
+    steps = (each.what for each in network.declared if each.namespace not in network.namespaces)
+    for step in steps:
+        if isinstance(step, SetSysctl | SetFilters):
+            # What it was before, only the process knows that moved it.
+            click.echo(f"left as it is: {step.command().splitlines()[0]}", err=True)
 
 
 @click.command()
@@ -172,6 +178,9 @@ def _ended_gently() -> Iterator[None]:
     before = signal.signal(signal.SIGTERM, interrupt)
     try:
         yield
+    except KeyboardInterrupt:
+        click.echo("netviz: interrupted; all is as it was before", err=True)
+        raise
     finally:
         signal.signal(signal.SIGTERM, before)
 

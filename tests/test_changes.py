@@ -69,7 +69,7 @@ CAME = {
     "route over several": (
         space(),
         space(routes=(Route("default", "inet", nexthops=HOPS),)),
-        f"net1: route default nexthop {HOPS[0]}",
+        "net1: route default nexthop via 10.0.0.2 dev veth0 weight 1",
     ),
     "rule": (
         space(),

@@ -112,6 +112,8 @@ class Builder:
     def _act(self, steps: list[Any]) -> None:
         for step in steps:
             try:
+                if isinstance(step, AddNamespace) and not self._fresh:
+                    names.ready()
                 step.act(self)
             except OSError as error:
                 if self._force:

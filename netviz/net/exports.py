@@ -11,7 +11,7 @@ import re
 from typing import TYPE_CHECKING, TypeAlias
 
 from netviz.errors import NetvizError
-from netviz.model import Snapshot
+from netviz.model import Caution, Snapshot
 from netviz.text import printable
 
 if TYPE_CHECKING:
@@ -70,7 +70,12 @@ def seen(network: Network) -> Snapshot:
     if isinstance(network, Snapshot):
         return network
     if hasattr(network, "planned"):
-        return network.planned()
+        from netviz.net.entries import SetFilters, SetSysctl
+
+        said = [each.what for each in network.declared]
+        apart = [step.command() for step in said if isinstance(step, SetSysctl | SetFilters)]
+        told = (Caution(f"not told here: {line.splitlines()[0]}") for line in apart)
+        return Snapshot(network.planned().namespaces, tuple(told))
     graph: nx.MultiGraph = network
     return Snapshot(graph.graph["namespaces"], graph.graph["warnings"])
 

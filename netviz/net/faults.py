@@ -7,20 +7,22 @@ line where it was declared.
 from __future__ import annotations
 
 import re
+import struct
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from ipaddress import ip_address, ip_network
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from netviz.errors import NetvizError
 from netviz.model import Address, FdbEntry, Interface, Neighbour, Route, Snapshot
 from netviz.net import parameters
-from netviz.net.entries import SetSysctl
-from netviz.net.lasting import SIMPLE
+from netviz.net.entries import AddEntry, Noun, SetFilters, SetSysctl
+from netviz.net.lasting import FALLBACK, OVER, SIMPLE
 from netviz.net.steps import ROOT
 
 if TYPE_CHECKING:
     from netviz.net.declared import Declared
+    from netviz.net.steps import Site
 
 _MAC = re.compile(r"[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){5}")
 _MASTERS = {"bridge", "bond", "vrf", "team", "device"}
@@ -32,7 +34,11 @@ def faults(declared: Iterable[Declared], lab: Snapshot) -> Iterator[str]:
     everything = list(declared)
     known = _Known(everything, lab)
     for each in everything:
-        for fault in (*known.place(each), *known.contents(each)):
+        try:
+            found = [*known.place(each), *known.contents(each)]
+        except (TypeError, ValueError, AttributeError) as error:
+            found = [f"it cannot be understood: {error}"]
+        for fault in found or _unwritable(each):
             yield f"{each.line}: {fault}"
 
 
@@ -44,6 +50,7 @@ class _Known:
         self.new = {each.namespace for each in declared if each.what is None}
         self.kinds = {f"{space.name}:{link.name}": link.kind for space, link in lab}
         self.taken = set(self.kinds)
+        self.filtered = {space.name for space in lab.namespaces if space.nft}
         self.networks: dict[str, list[Any]] = defaultdict(list)
         self.said: set[object] = set()
         for space, link in lab:
@@ -93,10 +100,20 @@ class _Known:
         elif isinstance(what, Neighbour | FdbEntry):
             yield from _card(what.mac)
             yield from _address(what.dst if isinstance(what, FdbEntry) else what.to)
+        elif isinstance(what, SetFilters):
+            yield from self._once((each.at, "nft"), f"all that filters in {each.namespace!r}")
+            if each.namespace in self.filtered:
+                yield f"{each.namespace!r} has packet filters already, and these would replace them"
         elif isinstance(what, SetSysctl) and not re.match(r"net[./]", what.name):
             yield f"{what.name!r} is no switch of a network: their names begin with net."
 
     def _link(self, each: Declared, link: Interface) -> Iterator[str]:
+        if link.name in FALLBACK:
+            yield f"{_short(each.at)!r} is a name that the kernel keeps for itself"
+        if link.kind in OVER and not link.lower:
+            yield f"a {link.kind} travels over another device: say which, with dev="
+        if link.kind == "veth" and not link.peer:
+            yield "a veth has two ends: declare it with veth()"
         if link.kind not in SIMPLE and not parameters.settable(link.kind):
             yield f"there is no kind of link {link.kind!r} that is known"
         else:
@@ -149,6 +166,27 @@ class _Known:
         if key in self.said:
             yield f"{what} is declared twice"
         self.said.add(key)
+
+
+class _Anywhere:
+    """A place where every interface is, to see whether a message can be written at all."""
+
+    indexes: Mapping[str, int] = defaultdict(lambda: 1)
+
+
+def _unwritable(each: Declared) -> Iterator[str]:
+    """Yield why an entry of a table can be told to no kernel."""
+    if not isinstance(each.what, Noun) or isinstance(each.what, Address):
+        return
+    kind = type(each.what).__name__.lower()
+    try:
+        AddEntry(each.namespace, each.what).request(cast("Site", _Anywhere()))
+    except NetvizError as error:
+        yield str(error)
+    except KeyError as error:
+        yield f"a {kind} cannot have {error}"
+    except (TypeError, ValueError, OSError, AttributeError, struct.error) as error:
+        yield f"a {kind} cannot be so: {error}"
 
 
 def _name(device: str) -> Iterator[str]:

@@ -115,11 +115,19 @@ def undo() -> Changes:
     """Take back the latest change that netviz made or knows of, and return what that changed.
 
     That is: back to the latest checkpoint, or to what was before the latest ``up`` or ``restore``,
-    if it is not what is now. Twice goes two changes back.
+    if it is not what is now. Twice goes two changes back. What ``down`` took away has to be brought
+    up again.
 
     Raises ``NetvizError`` where there is nothing to take back; ``SandboxError`` outside a lab.
     """
     must_be_inside("undo")
+    latest = max(FOLDER.glob("*.*"), default=None, key=lambda path: path.stem)
+    if latest and latest.suffix == ".down":
+        latest.unlink()
+        raise NetvizError(
+            "the latest change took a network down, and what it was is not kept",
+            remedy="bring it up again, or undo once more for what was before that",
+        )
     now = snapshot()
     for known in reversed(checkpoints()):
         different = changes(lasting(now, exact=True), lasting(known.network, exact=True))
@@ -137,7 +145,7 @@ def change(steps: Callable[[Snapshot], Sequence[Step]], name: str) -> tuple[Step
     ``steps`` is asked for them with what the lab has. Raises ``KernelError`` for a step that is
     refused, then all is as it was, or what stands is named; and what ``steps`` raises.
     """
-    must_be_inside(f"bring a network {name}")
+    must_be_inside("bring a network up")
     before = snapshot()
     chosen = steps(before)
     kept = _remember(f"before {name}", before, automatic=True)
@@ -166,6 +174,8 @@ def change(steps: Callable[[Snapshot], Sequence[Step]], name: str) -> tuple[Step
 def take_away(steps: Sequence[Step]) -> None:
     """Carry out steps that delete, and pass over what is not there any more."""
     must_be_inside("take a network down")
+    FOLDER.mkdir(exist_ok=True)
+    (FOLDER / f"{_next_number():08}.down").touch()  # What was is not read: that would take longer.
     _carry_out(Builder(stop := Event(), force=True), steps, stop)
 
 
@@ -237,7 +247,7 @@ def _wanted(to: str | Path | Checkpoint | Snapshot) -> Snapshot:
     for known in reversed(checkpoints()):
         if known.name == str(to):
             return known.network
-    if Path(to).suffix == ".json":
+    if Path(to).suffix == ".json" or Path(to).is_file():
         return load(to)
     names = ", ".join(dict.fromkeys(repr(known.name) for known in checkpoints()))
     remedy = f"there are: {names}" if names else "make one with checkpoint(name)"
@@ -246,14 +256,17 @@ def _wanted(to: str | Path | Checkpoint | Snapshot) -> Snapshot:
 
 def _remember(name: str, network: Snapshot, *, automatic: bool = False) -> Checkpoint:
     FOLDER.mkdir(exist_ok=True)
-    numbers = [int(path.stem) for path in FOLDER.glob("*.json")]
-    kept = Checkpoint(name, time.time(), network, automatic, max(numbers, default=0) + 1)
+    kept = Checkpoint(name, time.time(), network, automatic, _next_number())
     told = {"name": name, "time": kept.time, "automatic": automatic, "network": network.to_dict()}
     # Whoever is killed while it is written leaves no half of it.
-    draft = FOLDER / f"draft-{os.getpid()}"
+    draft = FOLDER / f"draft{os.getpid()}"
     draft.write_text(json.dumps(told))
     draft.rename(_file(kept))
     return kept
+
+
+def _next_number() -> int:
+    return max((int(path.stem) for path in FOLDER.glob("*.*")), default=0) + 1
 
 
 def _file(kept: Checkpoint) -> Path:

@@ -35,7 +35,7 @@ FALLBACK = {
 LOCALHOST = "127.0.0.1/8"
 _RANDOM_HANDLE = 0x8000
 _QDISCS = {"tbf", "netem", "ingress"}
-_OVER = {"macvlan", "macvtap", "ipvlan", "ipvtap", "vlan", "macsec"}
+OVER = {"macvlan", "macvtap", "ipvlan", "ipvtap", "vlan", "macsec"}
 _NO_CARD = "00:00:00:00:00:00"
 _NOTHING = Snapshot()
 _Connected = AbstractSet[tuple[str | None, str]]
@@ -151,7 +151,7 @@ def _kept(told: object, gone: AbstractSet[str]) -> object:
 
 def _unmade(space: Namespace, link: Interface) -> str:
     """Return why no step can make a link."""
-    unseen = not link.lower and (link.kind in _OVER or link.parameters.get("link"))
+    unseen = not link.lower and (link.kind in OVER or link.parameters.get("link"))
     unknown = link.kind not in SIMPLE and not settable(link.kind)
     reasons = (
         ("/" in space.name, f"lies in a namespace that has no name but {space.name}"),

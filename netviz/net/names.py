@@ -5,7 +5,16 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from netviz.lab.syscalls import CLONE_NEWNET, MS_BIND, mount, setns, umount, unshare
+from netviz.lab.syscalls import (
+    CLONE_NEWNET,
+    MS_BIND,
+    MS_REC,
+    MS_SHARED,
+    mount,
+    setns,
+    umount,
+    unshare,
+)
 from netviz.net import links
 from netviz.net.netlink import (
     NLM_F_CREATE,
@@ -19,25 +28,36 @@ FOLDER = "/run/netns"
 _PATIENCE = 10.0
 
 
+def ready() -> None:
+    """Make the folder what ``ip netns add`` would make it, if it is not: a shared mount.
+
+    Else the next ``ip netns add`` mounts it over itself, and all that is in it twice: then no name
+    could be taken away any more. Raises ``OSError`` where the kernel refuses.
+    """
+    Path(FOLDER).mkdir(parents=True, exist_ok=True)
+    try:
+        mount("", FOLDER, flags=MS_SHARED | MS_REC)
+    except OSError:
+        mount(FOLDER, FOLDER, flags=MS_BIND | MS_REC)
+        mount("", FOLDER, flags=MS_SHARED | MS_REC)
+
+
 def add(name: str) -> None:
     """Make a namespace, and move the calling thread into it. Equivalent to: ``ip netns add NAME``.
+
+    The folder must be `ready`.
 
     The thread must be one that `netviz.net.worker.aside` began. Raises ``OSError`` where the kernel
     refuses, ``FileExistsError`` where the name is taken; then nothing is left of it.
     """
     path = f"{FOLDER}/{name}"
-    try:
-        os.close(os.open(path, os.O_RDONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o444))
-    except FileNotFoundError:
-        Path(FOLDER).mkdir(parents=True)
-        return add(name)
+    os.close(os.open(path, os.O_RDONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o444))
     try:
         unshare(CLONE_NEWNET)
         mount("/proc/thread-self/ns/net", path, flags=MS_BIND)
     except OSError:
         os.unlink(path)  # noqa: PTH108 (a thousand of them are made in a second)
         raise
-    return None
 
 
 def delete(name: str) -> None:

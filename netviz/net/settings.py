@@ -102,8 +102,8 @@ def settings(old: Interface | None, new: Interface) -> dict[str, object]:
         if (flag in new.flags) != (flag in flags):
             chosen[name] = flag in new.flags
     had = "MULTICAST" in flags if old else new.kind in _ETHERNET
-    if had and "MULTICAST" not in new.flags:
-        chosen["multicast"] = False
+    if had != ("MULTICAST" in new.flags) and (had or old):
+        chosen["multicast"] = not had
     if new.kind not in MIRRORED and ("NOARP" in new.flags) != ("NOARP" in flags):
         chosen["arp"] = "NOARP" not in new.flags
     master, was = new.master, old.master if old else None

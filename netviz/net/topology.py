@@ -25,6 +25,7 @@ from netviz.net.steps import ROOT, Step, split
 
 Addresses = str | Iterable[str]
 _NOTHING = Snapshot()
+_MOST = 12
 
 
 @dataclass(eq=False, repr=False)
@@ -108,8 +109,9 @@ class Topology:
 
         Equivalent to: ``ip address add ADDRESS dev DEVICE``.
         """
-        for text in [addresses] if isinstance(addresses, str) else addresses:
-            self._note(at, address(text) or text)
+        several = isinstance(addresses, Iterable) and not isinstance(addresses, str)
+        for each in addresses if several else [addresses]:
+            self._note(at, address(str(each)) or str(each))
 
     def route(
         self,
@@ -130,7 +132,8 @@ class Topology:
         """
         hops = tuple({"weight": 1, **hop} for hop in nexthops)
         gateways = (to, via, *(hop.get("gateway") for hop in hops))
-        family = "inet6" if any(":" in str(each) for each in gateways) else "inet"
+        six = any(":" in str(each) for each in gateways)
+        family = fields.pop("family", "inet6" if six else "inet")
         flags = ("onlink",) if onlink else ()
         known = {"prefsrc": src, "nexthops": hops, "flags": flags, **fields}
         route = Route(to, family, dev, via, **_known(Route, known))
@@ -197,7 +200,8 @@ class Topology:
         """
         if wrong := list(faults(self.declared, lab)):
             count = f"{len(wrong)} faults" if len(wrong) > 1 else "a fault"
-            raise TopologyError(f"the network has {count}: {'; '.join(wrong)}")
+            rest = f"; and {len(wrong) - _MOST} more" if len(wrong) > _MOST else ""
+            raise TopologyError(f"the network has {count}: {'; '.join(wrong[:_MOST])}{rest}")
         new = self.namespaces
         used = {each.namespace for each in self.declared}
         there = [it.name for it in lab.namespaces if it.name in used - {ROOT, *new}]
@@ -227,9 +231,9 @@ class Topology:
         self._back = ()
 
     def __repr__(self) -> str:
-        """Return how large it is, and that it may not be there."""
+        """Return how large it is."""
         links = sum(isinstance(each.what, Interface) for each in self.declared)
-        return f"<Topology: {len(self.namespaces)} namespaces and {links} interfaces, declared>"
+        return f"<Topology: {len(self.namespaces)} namespaces and {links} interfaces>"
 
     def __enter__(self) -> Self:
         return self.up()

@@ -165,6 +165,15 @@ def test_undo_goes_one_change_back_each_time() -> None:
         history.undo()
 
 
+def test_undo_after_down_says_that_it_cannot() -> None:
+    netviz.two_hosts().up()
+    netviz.docker(1).up().down()
+    before = kept()
+    with pytest.raises(NetvizError, match="took a network down, and what it was is not kept"):
+        history.undo()
+    assert not difference(before)
+
+
 def test_undo_brings_back_what_was_deleted_by_hand() -> None:
     netviz.docker(2).up()
     history.checkpoint("docker")

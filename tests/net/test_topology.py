@@ -75,7 +75,6 @@ def test_down_takes_the_cables_of_a_namespace_that_a_process_keeps() -> None:
 
 def test_down_leaves_what_others_made() -> None:
     sh("ip netns add mine; ip link add my0 type bridge; sysctl -qw net.ipv4.ip_forward=1")
-    sh("nft add table ip mine")
     before = seen()
     with netviz.docker(2):
         pass
@@ -153,6 +152,17 @@ FAULTS = {
     "a route to 10.8.0.0/16 is declared": lambda net: net.route("root", "10.8.0.0/16", dev="br1"),
     "there is no interface 'eth7'": lambda net: net.route("net1", "10.0.0.0/8", dev="eth7"),
     "'kernel.panic' is no switch": lambda net: net.sysctl("root", "kernel.panic", 1),
+    "a macvlan travels over another device": lambda net: net.macvlan("mv0"),
+    "declare it with veth()": lambda net: net.link("v0", "veth"),
+    "'tunl0' is a name that the kernel keeps": lambda net: net.bridge("tunl0"),
+    "all that filters in 'root' is declared twice": lambda net: [
+        net.nft("root", each) for each in ("table ip a { }", "table ip b { }")
+    ],
+    "a route cannot be so": lambda net: net.route("net1", "default", via="10.1.1.1", table="x"),
+    "a route cannot have 'blakhole'": lambda net: net.route("net1", "1.0.0.0/8", type="blakhole"),
+    "a rule cannot be so": lambda net: net.rule("root", "first"),
+    "'None' is no address": lambda net: net.address("br1", None),
+    "it cannot be understood": lambda net: net.bridge("br2", mtu="1500"),
     "'x' is no address": lambda net: net.neighbour("br1", "x", "02:00:00:00:00:01"),
 }
 
@@ -178,6 +188,29 @@ def test_fault_is_told_with_its_line_before_anything_is_done(words: str) -> None
     assert "test_topology.py line " in told
     assert not before.diff(seen())
     assert not [*FOLDER.glob("*")]
+
+
+def test_filters_of_others_are_not_replaced() -> None:
+    sh("nft add table ip mine")
+    with pytest.raises(TopologyError, match="packet filters already"):
+        netviz.docker(1).up()
+
+
+def test_name_made_by_hand_beside_others_keeps_nothing_from_going() -> None:
+    net = netviz.two_hosts().up()
+    sh("ip netns add mine")
+    net.down()
+    sh("ip netns delete mine")
+    with netviz.two_hosts():
+        sh("ip netns delete net1")
+    assert [space.name for space in seen().namespaces] == ["root"]
+
+
+def test_many_faults_are_counted() -> None:
+    net = Topology()
+    net.namespace(*["net1"] * 301)
+    with pytest.raises(TopologyError, match=r"has 300 faults: .*; and 288 more$"):
+        net.steps()
 
 
 def test_all_faults_are_told_at_once() -> None:
