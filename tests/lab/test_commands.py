@@ -23,15 +23,17 @@ def test_failed_command_does_not_end_the_cell(lab: Notebook) -> None:
 
 def test_each_line_is_shown_when_it_is_printed(lab: Notebook, tmp_path: Path) -> None:
     os.mkfifo(go_on := tmp_path / "go on")
+    ours = os.open(go_on, os.O_RDWR | os.O_CLOEXEC)  # Whoever has both ends waits for nobody.
     shown: list[str] = []
 
     def see(message: dict) -> None:
         shown.append(message["content"]["text"])
         if len(shown) < 3:
-            go_on.write_text("\n")
+            os.write(ours, b"\n")
 
     # Each turn of the loop waits until its line was seen here.
     lab.run(f"!for i in 1 2 3; do echo $i; [ $i = 3 ] || read < '{go_on}'; done", on_output=see)
+    os.close(ours)
     assert shown == ["1\n", "2\n", "3\n"]
 
 
