@@ -9,9 +9,8 @@ thread stood when it was opened.
 
 Requests are packed, and answers cut, by hand: a whole lab is dumped at every step of a lesson and
 built in one go, and general libraries take 4 times as long to write a message, and 25 times as long
-to read one. The tables of numbers and names that turn a message into a noun and back are in
-`netviz.net.links`, `netviz.net.routes` and `netviz.net.neighbours`. Queues are few and intricate:
-pyroute2 packs those.
+to read one. The tables of numbers and names that turn a message into a noun and back are in the
+module of each noun: `netviz.net.links`, `netviz.net.addresses`, `netviz.net.routes` and others.
 """
 
 from __future__ import annotations
