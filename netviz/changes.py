@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from netviz.model import JSON, FdbEntry, Interface, Namespace, Route, Rule
+from netviz.model import JSON, FdbEntry, Interface, Namespace, Qdisc, Route, Rule
 from netviz.text import printable
 
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ BEGINNING_RULES = tuple(
     for priority, table in zip((0, 32766, 32767), tables, strict=False)
 )
 """The rules of every new namespace."""
+CHOSEN_FLAGS = ("nodad", "home", "mngtmpaddr", "noprefixroute", "autojoin")
+"""The flags of an address that somebody sets: the others the kernel does."""
 LOOPBACK = Interface(1, "lo", "loopback", "00:00:00:00:00:00", 65536, ("LOOPBACK",))
 """The one interface of every new namespace."""
 
@@ -38,7 +40,6 @@ _MOVING = {
 }
 _MOVING_PORT = {*_MOVING, "id", "no"}
 _SWITCHES = ("PROMISC", "ALLMULTI", "NOARP", "MULTICAST")
-_CHOSEN = ("nodad", "home", "mngtmpaddr", "noprefixroute", "autojoin")
 _COUNTED = ("handle", "packets", "bytes", "expires")
 _SHORT = {"net.ipv4.conf.all.forwarding": "net.ipv4.ip_forward"}
 _PROXY = {"ipv4": "proxy_arp", "ipv6": "proxy_ndp"}
@@ -148,7 +149,7 @@ def rows(namespace: Namespace) -> Iterator[tuple[Row, object]]:
     for interface in namespace.interfaces:
         yield ("interface", interface.name), interface
         for address in interface.addresses:
-            flags = tuple(flag for flag in address.flags if flag in _CHOSEN)
+            flags = tuple(flag for flag in address.flags if flag in CHOSEN_FLAGS)
             kept = replace(address, flags=flags, protocol=None)
             # One address may lead to several far ends.
             told = f"{address.local} peer {address.peer}/{address.prefixlen}"
@@ -164,13 +165,17 @@ def rows(namespace: Namespace) -> Iterator[tuple[Row, object]]:
     for entry in namespace.fdb:
         yield ("fdb", _told(entry)), entry
     for qdisc in namespace.qdiscs:
-        # A number from there on is one that the kernel drew.
-        own = int(qdisc.handle.rstrip(":") or "0", 16) < _DRAWN
-        yield ("qdisc", f"{qdisc.dev} {qdisc.parent}"), qdisc if own else replace(qdisc, handle="")
+        yield ("qdisc", f"{qdisc.dev} {qdisc.parent}"), undrawn(qdisc)
     for name, value in switches(namespace):
         yield ("sysctl", name), value
     if namespace.nft:
         yield ("nft", "ruleset"), tuple(json.dumps(_unnumbered(it)) for it in namespace.nft)
+
+
+def undrawn(qdisc: Qdisc) -> Qdisc:
+    """Return a queue without its number, if that is one that the kernel drew."""
+    number = int(qdisc.handle.rstrip(":") or "0", 16)
+    return replace(qdisc, handle="") if number >= _DRAWN else qdisc
 
 
 def switches(namespace: Namespace) -> Iterator[tuple[str, object]]:

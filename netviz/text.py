@@ -1,7 +1,8 @@
-"""Names from the kernel as text that misleads nobody. Pure."""
+"""Names from the kernel: as text that misleads nobody, and in an order that people expect. Pure."""
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 
@@ -19,3 +20,9 @@ def printable(name: str) -> str:
         else char.encode("unicode_escape", "surrogatepass").decode()
         for char in name
     )
+
+
+def in_order(name: str) -> list[tuple[int, str]]:
+    """Return a key that sorts net2 before net10."""
+    parts = re.split(r"(\d+)", name)
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]

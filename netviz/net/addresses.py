@@ -10,6 +10,7 @@ import struct
 from collections import defaultdict
 from functools import lru_cache
 
+from netviz.changes import CHOSEN_FLAGS
 from netviz.model import Address
 from netviz.net.links import text
 from netviz.net.netlink import RTM_GETADDR, Socket, attribute, attributes, numbered
@@ -26,7 +27,6 @@ _ADDRESS_FLAGS = numbered(
     "0x40 tentative 0x80 dynamic 0x100 mngtmpaddr 0x200 noprefixroute 0x400 autojoin "
     "0x800 stable-privacy"
 )
-_CHOSEN = ("nodad", "home", "mngtmpaddr", "noprefixroute", "autojoin")
 _PROTOCOLS = numbered("1 kernel_lo 2 kernel_ra 3 kernel_ll")
 SCOPES = {0: "global", 200: "site", 253: "link", 254: "host", 255: "nowhere"}
 SCOPE_NUMBERS = {name: number for number, name in SCOPES.items()}
@@ -101,7 +101,7 @@ def words(address: Address, device: str) -> list[str]:
 
 def _chosen(address: Address) -> list[str]:
     """Return the flags that somebody sets: the others the kernel does."""
-    return [flag for flag in address.flags if flag in _CHOSEN]
+    return [flag for flag in address.flags if flag in CHOSEN_FLAGS]
 
 
 @lru_cache

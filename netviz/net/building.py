@@ -21,7 +21,7 @@ from netviz.lab.sandbox import root_namespace
 from netviz.lab.syscalls import CLONE_NEWNET, setns
 from netviz.net import links, names, namespaces
 from netviz.net.netlink import MOST, Request, Socket
-from netviz.net.steps import ROOT, AddNamespace, DeleteLink, DeleteNamespace, Step
+from netviz.net.steps import ROOT, AddNamespace, DeleteLink, DeleteNamespace, Step, split
 
 
 class RefusedError(Exception):
@@ -163,7 +163,7 @@ class Builder:
 
     def _delete(self, steps: list[Any]) -> None:
         table = self.indexes
-        doomed = {table.get(each.at.rpartition(":")[2], 0): each for each in steps}
+        doomed = {table.get(split(each.at)[1], 0): each for each in steps}
         doomed.pop(0, None)  # Gone already, as with the other end of a cable.
         for index, error in links.delete(self._open_socket(), list(doomed)):
             raise RefusedError(doomed[index], error.errno or 0, "", self.done)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -72,19 +71,11 @@ def address(text: str) -> Address | None:
         own = ip_interface(local)
     except ValueError:
         return None
-    family, scope = ("inet", "global") if own.version == 4 else ("inet6", "global")
-    scope = (
-        "host" if own.is_loopback else "link" if own.version == 6 and own.is_link_local else scope
-    )
-    return Address(
-        family, str(own.ip), told.network.prefixlen, scope, str(told.ip) if peer else None
-    )
-
-
-def in_order(name: str) -> list[tuple[int, str]]:
-    """Return a key that puts net2 before net10, as a snapshot does."""
-    parts = re.split(r"(\d+)", name)
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
+    family = "inet" if own.version == 4 else "inet6"
+    scope = "link" if own.version == 6 and own.is_link_local else "global"
+    scope = "host" if own.is_loopback else scope
+    far = str(told.ip) if peer else None
+    return Address(family, str(own.ip), told.network.prefixlen, scope, far)
 
 
 def planned(declared: Iterable[Declared], spaces: Iterable[str], new: Iterable[str]) -> Snapshot:

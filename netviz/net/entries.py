@@ -31,7 +31,7 @@ from netviz.net.netlink import (
     Request,
 )
 from netviz.net.qdiscs import packed_qdisc, qdisc_words
-from netviz.net.steps import ROOT, Site, split, typed
+from netviz.net.steps import ROOT, OnLink, Site, split, typed
 
 Noun = Address | Route | Rule | Neighbour | FdbEntry | Qdisc
 _ZERO = "00:00:00:00:00:00"
@@ -78,17 +78,11 @@ _TABLES: Mapping[type, _Table] = {
 
 
 @dataclass(frozen=True, slots=True)
-class AddAddress:
+class AddAddress(OnLink):
     """Equivalent to: ``ip address add ADDRESS dev DEVICE``."""
 
-    at: str
     address: Address
     deletes: ClassVar[bool] = False
-
-    @property
-    def namespace(self) -> str:
-        """Return where the device lies."""
-        return split(self.at)[0]
 
     def command(self) -> str:
         """Return the command."""

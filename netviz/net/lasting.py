@@ -12,6 +12,7 @@ from dataclasses import replace
 from ipaddress import IPv6Address, ip_interface
 from typing import Any
 
+from netviz.changes import undrawn
 from netviz.graphs import MIRRORED
 from netviz.model import (
     Address,
@@ -19,7 +20,6 @@ from netviz.model import (
     Interface,
     Key,
     Namespace,
-    Qdisc,
     Route,
     Rule,
     Snapshot,
@@ -33,7 +33,6 @@ FALLBACK = {
 }
 """The devices that some kernels put into every namespace, one a kind of tunnel."""
 LOCALHOST = "127.0.0.1/8"
-_RANDOM_HANDLE = 0x8000
 _QDISCS = {"tbf", "netem", "ingress"}
 OVER = {"macvlan", "macvtap", "ipvlan", "ipvtap", "vlan", "macsec"}
 _NO_CARD = "00:00:00:00:00:00"
@@ -183,7 +182,7 @@ def _of(space: Namespace, riders: set[tuple[Key, str | None]]) -> Namespace:
         neighbours=tuple(it for it in space.neighbours if "PERMANENT" in it.state),
         fdb=tuple(it for it in space.fdb if not _own(it, links, macs.get(it.dev, set()))),
         qdiscs=tuple(
-            _numbered(it) for it in space.qdiscs if it.kind in _QDISCS and ":" not in it.parent
+            undrawn(it) for it in space.qdiscs if it.kind in _QDISCS and ":" not in it.parent
         ),
     )
 
@@ -254,9 +253,3 @@ def _own(entry: FdbEntry, links: dict[str, Interface], above: set[str | None]) -
     to_many = int(entry.mac[:2], 16) & 1 and "self" in entry.flags
     holders = (links.get(entry.dev), links.get(entry.master or ""))
     return bool(to_many) or entry.mac in {*above, *(each.mac for each in holders if each)}
-
-
-def _numbered(qdisc: Qdisc) -> Qdisc:
-    """Leave out a number that the kernel chose."""
-    number = int(qdisc.handle.rstrip(":") or "0", 16)
-    return replace(qdisc, handle="") if number >= _RANDOM_HANDLE else qdisc

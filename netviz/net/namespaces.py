@@ -22,7 +22,7 @@ from netviz.lab.sandbox import inside, root_namespace
 from netviz.lab.syscalls import CLONE_NEWNET, setns
 from netviz.model import Caution
 from netviz.net.names import FOLDER as NAMED
-from netviz.text import printable
+from netviz.text import in_order, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -186,8 +186,7 @@ def find() -> tuple[list[Found], list[Caution]]:
 
 def _order(found: Found) -> tuple[bool, list[tuple[int, str]]]:
     """Put names before processes, and net2 before net10."""
-    parts = re.split(r"(\d+)", found.name)
-    return found.held_by != "name", [(int(p), "") if p.isdecimal() else (-1, p) for p in parts]
+    return found.held_by != "name", in_order(found.name)
 
 
 def _inode(path: str) -> int:

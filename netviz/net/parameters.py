@@ -88,17 +88,18 @@ def unusual(kind: str, told: Mapping[str, object]) -> dict[str, object]:
 
 
 def words(kind: str, chosen: Mapping[str, object]) -> Iterator[str]:
-    """Yield parameters as one types them after ``ip link add NAME type KIND``."""
+    """Yield parameters as one types them after ``ip link add NAME type KIND``, word by word."""
     # For `ip` a VXLAN that is external learns nothing, if that is not said after it.
     for name, value in sorted(chosen.items(), key=lambda told: told[0] != "external"):
         word = _WORDS.get(name, name).removesuffix("6")
         if kind == "vlan" and isinstance(value, list):
-            yield from (f"{flag.lower()} on" for flag in value if flag != "REORDER_HDR")
-            yield from () if "REORDER_HDR" in value else ("reorder_hdr off",)
-        elif isinstance(value, bool):
-            yield (word if value else f"no{word}") if kind != "port" else f"{word} {_ON[value]}"
+            for flag in value:
+                yield from (flag.lower(), "on") if flag != "REORDER_HDR" else ()
+            yield from () if "REORDER_HDR" in value else ("reorder_hdr", "off")
+        elif isinstance(value, bool) and kind != "port":
+            yield word if value else f"no{word}"
         else:
-            yield f"{word} {_said(name, value)}"
+            yield from (word, _ON[value] if isinstance(value, bool) else _said(name, value))
 
 
 def ip_address(value: bytes) -> str:

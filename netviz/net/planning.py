@@ -54,6 +54,7 @@ BEGINNING = Snapshot(
 """What a lab has when it begins."""
 
 _ENTRIES = ("route", "rule", "neighbour", "fdb", "qdisc")
+_FILTERS = ("nft", "ruleset")
 
 
 def plan(before: Snapshot, after: Snapshot, *, fresh: Namespace | None = None) -> tuple[Step, ...]:
@@ -186,14 +187,14 @@ class _Plan:
                 if isinstance(address, Address) and held.get(row) != address:
                     yield AddAddress(where, address)
         yield from _moved_switches(base, after, wide=False)
-        had = dict(rows(base))
-        new = [(row, it) for row, it in rows(after) if row[0] in _ENTRIES and had.get(row) != it]
+        had, wanted = dict(rows(base)), dict(rows(after))
+        new = [(k, it) for k, it in wanted.items() if k[0] in _ENTRIES and had.get(k) != it]
         for _, entry in sorted(new, key=_late):
             yield AddEntry(after.name, cast("Noun", entry))
         for rule in base.rules:
             if rule in BEGINNING_RULES and rule not in after.rules:
                 yield DeleteEntry(after.name, rule)
-        if had.get(("nft", "ruleset")) != dict(rows(after)).get(("nft", "ruleset")):
+        if had.get(_FILTERS) != wanted.get(_FILTERS):
             yield SetFilters(after.name, after.nft)
 
 

@@ -72,9 +72,9 @@ class SetParameters(OnLink):
     def command(self) -> str:
         """Return the command."""
         kind = "bridge_slave" if self.kind == "port" else self.kind
-        said = " ".join(parameters.words(self.kind, self.parameters)).split()
-        device = named(split(self.at)[1])
-        return typed(self.namespace, "link", "set", *device, "type", kind, *said)
+        said = [*named(split(self.at)[1]), "type", kind]
+        said += parameters.words(self.kind, self.parameters)
+        return typed(self.namespace, "link", "set", *said)
 
     def request(self, site: Site) -> Request:
         """Return the message. Raises ``NetvizError`` for a parameter that the kind has not."""

@@ -93,7 +93,6 @@ class AddNamespace:
     """Equivalent to: ``ip netns add NAME``."""
 
     name: str
-    adds: ClassVar[bool] = True
 
     @property
     def namespace(self) -> str:
@@ -190,7 +189,7 @@ class AddLink:
         inside = lower is not None and "link" in parameters.settable(self.kind)
         over = ["link", lower] if lower and not inside else []
         said = [*named(device, "name"), *over, *far, "type", self.kind]
-        said += " ".join(parameters.words(self.kind, self.parameters)).split()
+        said += parameters.words(self.kind, self.parameters)
         said += ["dev", lower] if lower and inside else []
         return typed(self.namespace, "link", "add", *said)
 

@@ -15,13 +15,14 @@ from typing import Any, Self
 from netviz.errors import TopologyError
 from netviz.model import Endpoint, FdbEntry, Interface, Neighbour, Qdisc, Route, Rule, Snapshot
 from netviz.net import history
-from netviz.net.declared import Declared, address, apart, in_order, line, planned, removal
+from netviz.net.declared import Declared, address, apart, line, planned, removal
 from netviz.net.entries import SetFilters, SetSysctl
 from netviz.net.faults import faults
 from netviz.net.planning import plan
 from netviz.net.routes import implied_scope
 from netviz.net.settings import usual_mtu
 from netviz.net.steps import ROOT, Step, split
+from netviz.text import in_order
 
 Addresses = str | Iterable[str]
 _NOTHING = Snapshot()
