@@ -13,7 +13,8 @@ from functools import lru_cache
 from netviz.changes import CHOSEN_FLAGS
 from netviz.model import Address
 from netviz.net.links import text
-from netviz.net.netlink import RTM_GETADDR, Socket, attribute, attributes, numbered
+from netviz.net.messages import attribute, attributes, numbered
+from netviz.net.netlink import RTM_GETADDR, Socket
 from netviz.net.parameters import ip_address, ip_bytes
 
 _IFA_ADDRESS, _IFA_LOCAL, _IFA_LABEL, _IFA_BROADCAST = 1, 2, 3, 4

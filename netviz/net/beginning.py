@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from netviz.net import links, sysctls
+from netviz.net.messages import attribute, attributes
 from netviz.net.netlink import (
     NLM_F_CREATE,
     RTM_GETADDR,
@@ -21,8 +22,6 @@ from netviz.net.netlink import (
     RTM_GETROUTE,
     RTM_GETRULE,
     Socket,
-    attribute,
-    attributes,
 )
 
 _LOOPBACK = 1  # Its index, in every namespace.

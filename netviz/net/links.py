@@ -14,17 +14,8 @@ from errno import ENODEV
 from functools import lru_cache
 from typing import Any
 
-from netviz.net.netlink import (
-    MOST,
-    RTM_DELLINK,
-    RTM_GETLINK,
-    RTM_SETLINK,
-    Request,
-    Socket,
-    attribute,
-    attributes,
-    numbered,
-)
+from netviz.net.messages import attribute, attributes, numbered
+from netviz.net.netlink import MOST, RTM_DELLINK, RTM_GETLINK, RTM_SETLINK, Request, Socket
 from netviz.net.parameters import ip_address, mac_address, mac_bytes, parameters, port
 
 Names = Mapping[int, str]

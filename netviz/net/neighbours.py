@@ -13,7 +13,8 @@ from operator import attrgetter
 from netviz.model import FdbEntry, Neighbour
 from netviz.net.addresses import FAMILIES, FAMILY_NUMBERS
 from netviz.net.links import Indexes, Names, name_of, words
-from netviz.net.netlink import AF_BRIDGE, RTM_GETNEIGH, Socket, attribute, attributes, numbered
+from netviz.net.messages import attribute, attributes, numbered
+from netviz.net.netlink import AF_BRIDGE, RTM_GETNEIGH, Socket
 from netviz.net.parameters import ip_address, ip_bytes, mac_address, mac_bytes
 
 _NDA_DST, _NDA_LLADDR, _NDA_VLAN, _NDA_PORT, _NDA_VNI, _NDA_MASTER = 1, 2, 5, 6, 7, 9

@@ -23,6 +23,8 @@ from dataclasses import dataclass
 from errno import EINTR, ENOBUFS, EOPNOTSUPP
 from typing import Self
 
+from netviz.net.messages import attribute, attributes
+
 NETLINK_ROUTE = 0
 NETLINK_NETFILTER = 12
 
@@ -30,7 +32,7 @@ RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK, RTM_SETLINK = 16, 17, 18, 19
 RTM_NEWADDR, RTM_GETADDR, RTM_NEWROUTE, RTM_GETROUTE = 20, 22, 24, 26
 RTM_NEWNEIGH, RTM_GETNEIGH, RTM_NEWRULE, RTM_GETRULE = 28, 30, 32, 34
 RTM_NEWQDISC, RTM_GETQDISC = 36, 38
-RTM_GETNETCONF, RTM_GETNSID, RTM_GETNEXTHOP = 82, 90, 106
+RTM_GETNETCONF, RTM_NEWNSID, RTM_GETNSID, RTM_GETNEXTHOP = 82, 88, 90, 106
 
 NLM_F_EXCL, NLM_F_CREATE, NLM_F_APPEND = 0x200, 0x400, 0x800
 
@@ -51,7 +53,7 @@ _INTERRUPTED = 0x10
 _ERROR = 2
 _DONE = 3
 
-_SOL_NETLINK, _ADD_MEMBERSHIP, _CAP_ACK, _EXT_ACK = 270, 1, 10, 11
+_SOL_NETLINK, _ADD_MEMBERSHIP, _LISTEN_ALL_NSID, _CAP_ACK, _EXT_ACK = 270, 1, 8, 10, 11
 _ACK_SIZE = 20
 _MESSAGE_OF_REFUSAL = 1
 MOST = 128
@@ -62,35 +64,7 @@ _ATTEMPTS = 8
 
 _header = struct.Struct("IHHII")
 _read_header = _header.unpack_from
-_read_attribute = struct.Struct("HH").unpack_from
 _read_number = struct.Struct("i").unpack_from
-
-Attributes = dict[int, bytes]
-
-
-def attributes(data: bytes, offset: int = 0) -> Attributes:
-    """Return the attributes that follow a message's fixed struct, by type."""
-    found = {}
-    end = len(data) - 3
-    while offset < end:
-        length, kind = _read_attribute(data, offset)
-        if length < 4:
-            break
-        # The two highest bits say "nested" and "big-endian": the reader knows both already.
-        found[kind & 0x3FFF] = data[offset + 4 : offset + length]
-        offset += length + 3 & ~3
-    return found
-
-
-def attribute(kind: int, value: bytes) -> bytes:
-    """Return one attribute as bytes, padded to four."""
-    return struct.pack("HH", len(value) + 4, kind) + value + bytes(-len(value) % 4)
-
-
-def numbered(text: str) -> dict[int, str]:
-    """Return words by their numbers in the kernel's headers: ``{1: "up"}`` for ``"1 up"``."""
-    words = text.split()
-    return {int(number, 0): word for number, word in zip(words[::2], words[1::2], strict=True)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,9 +186,33 @@ class Socket:
         )
         self._receive()
 
-    def follow(self, group: int) -> None:
-        """Hear from now on what changes in a table. Equivalent to: ``ip monitor``."""
-        self._socket.setsockopt(_SOL_NETLINK, _ADD_MEMBERSHIP, group)
+    def follow(self, *groups: int) -> None:
+        """Hear from now on what changes in tables. Equivalent to: ``ip monitor``."""
+        if self._socket.getsockname()[0] == 0:
+            self._socket.bind((0, 0))  # One without an address is not told what changes elsewhere.
+        for group in groups:
+            self._socket.setsockopt(_SOL_NETLINK, _ADD_MEMBERSHIP, group)
+
+    def follow_everywhere(self) -> None:
+        """Hear it of each namespace that has a number here: ``ip monitor all-nsid``."""
+        self._socket.setsockopt(_SOL_NETLINK, _LISTEN_ALL_NSID, 1)
+
+    def fileno(self) -> int:
+        """Return the descriptor to poll for events."""
+        return self._socket.fileno()
+
+    def drain(self) -> bool:
+        """Pass over what was heard; tell whether it was anything, lost events included."""
+        heard = False
+        while True:
+            try:
+                self._socket.recv(_BUFFER, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                return heard
+            except OSError as error:
+                if error.errno != ENOBUFS:
+                    raise
+            heard = True
 
     def heard(self, kind: int, timeout: float) -> bool:
         """Wait for an event of a kind; tell whether it came within ``timeout`` seconds."""
@@ -227,6 +225,12 @@ class Socket:
         finally:
             self._socket.settimeout(None)
         return True
+
+    def number(self, fd: int) -> None:
+        """Let the socket's namespace call another one by a number: ``ip netns set NAME auto``."""
+        numbers = attribute(_NETNSA_NSID, struct.pack("i", -1))
+        numbers += attribute(_NETNSA_FD, struct.pack("I", fd))
+        self.change(RTM_NEWNSID, bytes(4) + numbers)
 
     def nsid_of(self, fd: int) -> int | None:
         """Return the number by which the socket's namespace calls another one, None for none.

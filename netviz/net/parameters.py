@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from netviz.errors import NetvizError
-from netviz.net.netlink import Attributes, attribute, attributes, numbered
+from netviz.net.messages import Attributes, attribute, attributes, numbered
 
 Decoder = Callable[[bytes], object]
 Encoder = Callable[[Any], bytes]

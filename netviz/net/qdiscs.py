@@ -13,7 +13,8 @@ from typing import Any
 from netviz.errors import NetvizError
 from netviz.model import Qdisc
 from netviz.net.links import Indexes, Names, name_of, text
-from netviz.net.netlink import RTM_GETQDISC, Socket, attribute, attributes
+from netviz.net.messages import attribute, attributes
+from netviz.net.netlink import RTM_GETQDISC, Socket
 
 _TCA_KIND, _TCA_OPTIONS = 1, 2
 _PARENTS = {0xFFFFFFFF: "root", 0xFFFFFFF1: "ingress"}

@@ -16,15 +16,8 @@ from typing import Any
 from netviz.model import Route, Rule
 from netviz.net.addresses import FAMILIES, FAMILY_NUMBERS, SCOPE_NUMBERS, SCOPES
 from netviz.net.links import Indexes, Names, name_of, text, words
-from netviz.net.netlink import (
-    RTM_GETROUTE,
-    RTM_GETRULE,
-    Attributes,
-    Socket,
-    attribute,
-    attributes,
-    numbered,
-)
+from netviz.net.messages import Attributes, attribute, attributes, numbered
+from netviz.net.netlink import RTM_GETROUTE, RTM_GETRULE, Socket
 from netviz.net.parameters import ip_address, ip_bytes
 
 _RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_PRIORITY, _RTA_PREFSRC, _RTA_MULTIPATH = 1, 4, 5, 6, 7, 9

@@ -15,7 +15,8 @@ from pathlib import Path
 
 from netviz.net.addresses import FAMILIES
 from netviz.net.links import Names, name_of
-from netviz.net.netlink import RTM_GETNETCONF, Socket, attributes
+from netviz.net.messages import attributes
+from netviz.net.netlink import RTM_GETNETCONF, Socket
 
 _INDEX = 1
 _NAMES = {2: "forwarding", 3: "rp_filter", 4: "mc_forwarding", 5: "proxy_neigh"}

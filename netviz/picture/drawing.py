@@ -10,13 +10,15 @@ from __future__ import annotations
 import io
 import unicodedata
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path as File
+from threading import RLock
 from typing import TYPE_CHECKING, Any, Protocol
 
-from matplotlib import font_manager, rc_context
+from matplotlib import font_manager, rcParams
 from matplotlib.figure import Figure
 from matplotlib.ft2font import LoadFlags
 from matplotlib.patches import FancyBboxPatch, PathPatch
@@ -31,13 +33,13 @@ from netviz.picture import words
 from netviz.picture.layout import layout
 from netviz.picture.page import marked
 from netviz.picture.shapes import FACES, Box, Cable, Label, Port
-from netviz.picture.svg import annotated
+from netviz.picture.svg import parts, whole
 from netviz.picture.themes import THEMES, ghostly
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
 
-    from netviz.picture.shapes import Extent, Plan, Shape
+    from netviz.picture.shapes import Extent, Plan, Point, Shape
     from netviz.picture.themes import Theme
 
 FORMATS = ("svg", "png", "pdf")
@@ -53,6 +55,7 @@ _SETTINGS: Any = {
     "pdf.fonttype": 42,
     "text.hinting": "none",  # Else a PNG's letters are wider than was measured.
 }
+_DRAWING = RLock()
 _UNDATED = {"svg": "Date", "pdf": "CreationDate", "png": "Software"}
 
 
@@ -94,16 +97,7 @@ class Picture:
 
     def figure(self) -> Figure:
         """Return the picture as a matplotlib figure, one unit of its axes a pixel."""
-        plan = self.plan
-        size = (plan.width / _DOTS_PER_INCH, plan.height / _DOTS_PER_INCH)
-        figure = Figure(figsize=size, dpi=_DOTS_PER_INCH, facecolor=self.theme.page)
-        axes = figure.add_axes((0, 0, 1, 1))
-        axes.set_axis_off()
-        axes.set_xlim(0, plan.width)
-        axes.set_ylim(plan.height, 0)
-        for artist in artists(plan, self.theme):
-            axes.add_artist(artist)
-            artist.set_clip_on(False)  # All lies within the page.
+        figure, _ = _figure(self.plan.shapes, self.theme, (self.plan.width, self.plan.height))
         return figure
 
     def render(self, fmt: str = "svg") -> bytes:
@@ -114,17 +108,7 @@ class Picture:
         if fmt not in FORMATS:
             known = ", ".join(FORMATS)
             raise NetvizError(f"cannot draw the format '{fmt}'", remedy=f"choose of: {known}")
-        file = io.BytesIO()
-        with rc_context(_SETTINGS), warnings.catch_warnings():
-            # What a font lacks, the browser finds in another; in a PNG it is an empty box.
-            warnings.filterwarnings("ignore", message="Glyph .* missing")
-            self.figure().savefig(
-                file,
-                format=fmt,
-                dpi=_DOTS_PER_INCH * (_SHARPER if fmt == "png" else 1),
-                metadata={_UNDATED[fmt]: None},
-            )
-        return annotated(file.getvalue(), self.plan, self.alt) if fmt == "svg" else file.getvalue()
+        return self.svg.encode() if fmt == "svg" else _printed(self.figure(), fmt)
 
     def save(self, file: str | File) -> None:
         """Write the picture to a file, in the format that its name ends with.
@@ -142,7 +126,8 @@ class Picture:
     @cached_property
     def svg(self) -> str:
         """The picture as SVG text."""
-        return self.render("svg").decode()
+        drawn = pieces(self.plan.shapes, self.theme, ghost=self.plan.ghost)
+        return whole(self.plan, drawn, self.theme.page, self.alt)
 
     def __repr__(self) -> str:
         """Return the picture in words."""
@@ -174,12 +159,55 @@ def _narrow_width(text: str, bold: bool, mono: bool) -> float:
     return float(font.get_width_height()[0] / 64 / scale)
 
 
-def artists(plan: Plan, theme: Theme) -> Iterator[Artist]:
-    """Yield an artist for each shape of a plan, what lies below first."""
-    for place, shape in enumerate(plan.shapes):
-        for layer, artist in enumerate(_drawn(shape, theme)):
+def pieces(shapes: Sequence[Shape], theme: Theme, *, ghost: bool = False) -> list[str]:
+    """Return each shape as SVG text of its own. Where it lies is in it, so they fit together."""
+    figure, counts = _figure(shapes, theme, (1.0, 1.0))
+    return parts(_printed(figure, "svg"), shapes, counts, ghost=ghost)
+
+
+def _figure(shapes: Sequence[Shape], theme: Theme, size: Point) -> tuple[Figure, list[int]]:
+    """Return shapes as a figure, what comes later over what came before; and artists a shape."""
+    inches = (size[0] / _DOTS_PER_INCH, size[1] / _DOTS_PER_INCH)
+    figure = Figure(figsize=inches, dpi=_DOTS_PER_INCH, facecolor=theme.page)
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set_axis_off()
+    axes.set_xlim(0, size[0])
+    axes.set_ylim(size[1], 0)
+    counts = []
+    for place, shape in enumerate(shapes):
+        drawn = [*_drawn(shape, theme)]
+        counts.append(len(drawn))
+        for layer, artist in enumerate(drawn):
             artist.set_zorder(1 + place + layer / 100)
-            yield artist
+            axes.add_artist(artist)
+            artist.set_clip_on(False)  # All lies within the page.
+    return figure, counts
+
+
+def _printed(figure: Figure, fmt: str) -> bytes:
+    """Return a figure as a file's bytes."""
+    file = io.BytesIO()
+    dots = _DOTS_PER_INCH * (_SHARPER if fmt == "png" else 1)
+    with _settings(), warnings.catch_warnings():
+        # What a font lacks, the browser finds in another; in a PNG it is an empty box.
+        warnings.filterwarnings("ignore", message="Glyph .* missing")
+        figure.savefig(file, format=fmt, dpi=dots, metadata={_UNDATED[fmt]: None})
+    return file.getvalue()
+
+
+@contextmanager
+def _settings() -> Iterator[None]:
+    """Set what we need of matplotlib's settings, which are the whole process's, and no other.
+
+    A live picture is drawn in a thread of its own, while a cell perhaps changes some for itself.
+    """
+    with _DRAWING:
+        before = {name: rcParams[name] for name in _SETTINGS}
+        rcParams.update(_SETTINGS)
+        try:
+            yield
+        finally:
+            rcParams.update(before)
 
 
 def _drawn(shape: Shape, theme: Theme) -> Iterator[Artist]:

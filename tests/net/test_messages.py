@@ -20,6 +20,7 @@ from examples import ENTRIES, LINKS, PARAMETERS, PLACE, SETTINGS, undone
 from oracle import sh
 
 from netviz.net import parameters
+from netviz.net.messages import attributes
 from netviz.net.netlink import (
     RTM_NEWADDR,
     RTM_NEWLINK,
@@ -28,7 +29,6 @@ from netviz.net.netlink import (
     RTM_NEWROUTE,
     RTM_NEWRULE,
     RTM_SETLINK,
-    attributes,
 )
 from netviz.net.steps import ROOT
 

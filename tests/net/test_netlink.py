@@ -11,7 +11,8 @@ from hypothesis import strategies as some
 from oracle import sh
 
 from netviz.net.links import links
-from netviz.net.netlink import RTM_GETLINK, Socket, attribute, attributes
+from netviz.net.messages import attribute, attributes
+from netviz.net.netlink import RTM_GETLINK, Socket
 
 
 @settings(database=None)

@@ -1,0 +1,114 @@
+"""Notice that a network changes, in whichever namespace: the kernel tells, and one socket hears it.
+
+What is heard is a sign, no more: events get lost in a burst, those of a namespace without a number
+are not heard at all, and none tells of packet filters or of switches. So whoever was given a sign
+reads afresh what is so, and reads now and then without one.
+
+Names come and go in the mount table, which can be waited for as well. In a lab each namespace that
+is found gets a number in the root, for without it the root does not hear of it. The kernel never
+takes such a number back, so on a real machine none is given: there only the root, and what it has
+cables to, is heard.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import time
+from contextlib import ExitStack, suppress
+from typing import Self
+
+from netviz.lab.sandbox import inside
+from netviz.net import namespaces
+from netviz.net.netlink import Socket
+
+_LINK, _NEIGH, _TC, _NSID = 1, 3, 4, 28
+_IPV4 = (5, 7, 8, 24)  # Addresses, routes, rules, switches.
+_IPV6 = (9, 11, 19, 25)
+_GROUPS = (_LINK, _NEIGH, _TC, *_IPV4, *_IPV6, _NSID)
+_QUIET = 0.012
+_LONGEST = 0.06
+
+
+class Events:
+    """The signs of change in the lab, or outside a lab on the machine.
+
+    For one thread of its own, which moves into the root namespace and stays there; only `wake` and
+    `pending` are for others. Equivalent to: ``ip monitor all all-nsid``, and waiting for a change
+    of ``/proc/self/mountinfo``.
+    """
+
+    def __init__(self) -> None:
+        self._held = ExitStack()
+        self._waiting = select.poll()
+        self._known: set[int] = set()
+        self._signs = False
+        self._alarm = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._mounts = os.open("/proc/self/mountinfo", os.O_RDONLY | os.O_CLOEXEC)
+        for fd in (self._alarm, self._mounts):
+            self._held.callback(os.close, fd)
+
+    def __enter__(self) -> Self:
+        found, _ = namespaces.find()
+        found[0].enter()
+        self._socket = self._held.enter_context(Socket())
+        self._socket.follow(*_GROUPS)
+        with suppress(PermissionError):  # An ordinary user outside a lab hears the root only.
+            self._socket.follow_everywhere()
+        for fd, what in self._signals().items():
+            self._waiting.register(fd, what)
+        self._number(found)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._held.close()
+
+    def wait(self, seconds: float, *, longest: float = _LONGEST) -> bool:
+        """Tell whether something may have changed; wait at most some ``seconds`` for it.
+
+        The signs of a burst are one: it ends when nothing is heard for 12 ms, or after ``longest``
+        seconds.
+        """
+        heard = self._listen(0.0 if self._signs else seconds) or self._signs
+        end = time.monotonic() + longest
+        while heard and time.monotonic() < end and self._listen(_QUIET):
+            pass
+        self._signs = False
+        # Before the caller reads: what happens from now on is heard.
+        self._number(namespaces.find()[0])
+        return heard
+
+    def pending(self) -> bool:
+        """Tell, at once, whether something was heard that nobody has waited for yet."""
+        waiting = select.poll()
+        for fd, what in self._signals().items():
+            waiting.register(fd, what)
+        # To ask of the mount table is to be told once.
+        self._signs = bool(waiting.poll(0)) or self._signs
+        return self._signs
+
+    def wake(self) -> None:
+        """Let `wait` return at once, as if something had been heard."""
+        os.eventfd_write(self._alarm, 1)
+
+    def _signals(self) -> dict[int, int]:
+        heard = {self._socket.fileno(): select.POLLIN, self._alarm: select.POLLIN}
+        return {**heard, self._mounts: select.POLLPRI}
+
+    def _listen(self, seconds: float) -> bool:
+        heard = bool(self._waiting.poll(seconds * 1000))
+        self._socket.drain()
+        with suppress(BlockingIOError):
+            os.eventfd_read(self._alarm)
+        return heard
+
+    def _number(self, found: list[namespaces.Found]) -> None:
+        """Let the root know each namespace by a number: else it does not hear of it."""
+        if not inside():
+            return
+        for namespace in found:
+            if namespace.id not in self._known:
+                # It is gone again, or has a number: the kernel gives one where a cable leads.
+                with suppress(OSError), namespace.opened() as fd:
+                    self._socket.number(fd)
+        self._known = {namespace.id for namespace in found}
