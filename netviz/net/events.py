@@ -43,6 +43,7 @@ class Events:
         self._waiting = select.poll()
         self._known: set[int] = set()
         self._signs = False
+        self._socket: Socket | None = None
         self._alarm = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._mounts = os.open("/proc/self/mountinfo", os.O_RDONLY | os.O_CLOEXEC)
         for fd in (self._alarm, self._mounts):
@@ -51,10 +52,10 @@ class Events:
     def __enter__(self) -> Self:
         found, _ = namespaces.find()
         found[0].enter()
-        self._socket = self._held.enter_context(Socket())
-        self._socket.follow(*_GROUPS)
+        socket = self._socket = self._held.enter_context(Socket())
+        socket.follow(*_GROUPS)
         with suppress(PermissionError):  # An ordinary user outside a lab hears the root only.
-            self._socket.follow_everywhere()
+            socket.follow_everywhere()
         for fd, what in self._signals().items():
             self._waiting.register(fd, what)
         self._number(found)
@@ -92,19 +93,20 @@ class Events:
         os.eventfd_write(self._alarm, 1)
 
     def _signals(self) -> dict[int, int]:
-        heard = {self._socket.fileno(): select.POLLIN, self._alarm: select.POLLIN}
-        return {**heard, self._mounts: select.POLLPRI}
+        heard = {self._alarm: select.POLLIN, self._mounts: select.POLLPRI}
+        return heard | ({self._socket.fileno(): select.POLLIN} if self._socket else {})
 
     def _listen(self, seconds: float) -> bool:
         heard = bool(self._waiting.poll(seconds * 1000))
-        self._socket.drain()
+        if self._socket:
+            self._socket.drain()
         with suppress(BlockingIOError):
             os.eventfd_read(self._alarm)
         return heard
 
     def _number(self, found: list[namespaces.Found]) -> None:
         """Let the root know each namespace by a number: else it does not hear of it."""
-        if not inside():
+        if self._socket is None or not inside():
             return
         for namespace in found:
             if namespace.id not in self._known:

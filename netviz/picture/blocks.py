@@ -161,8 +161,9 @@ class _Sorting:
 
     def _leads_in(self, key: Key) -> bool:
         """Tell whether an interface leads to what stands in its own namespace's box."""
-        homes = {self.homes.get(far) for far, _ in self.joined[key]}
-        return key[0] == self.root or homes <= {key[0]}
+        own = key[0]
+        homes = {own if far == own else self.homes.get(far) for far, _ in self.joined[key]}
+        return own == self.root or (own in self.switches and homes <= {own})
 
     def _plug(self, space: Namespace, key: Key, link: Interface, prefix: str = "if") -> Port:
         state = "warning" if key in self.odd else words.state(link)

@@ -126,7 +126,7 @@ class Picture:
     @cached_property
     def svg(self) -> str:
         """The picture as SVG text."""
-        drawn = pieces(self.plan.shapes, self.theme, ghost=self.plan.ghost)
+        drawn = pieces(self.plan, self.theme, self.plan.shapes)
         return whole(self.plan, drawn, self.theme.page, self.alt)
 
     def __repr__(self) -> str:
@@ -159,10 +159,10 @@ def _narrow_width(text: str, bold: bool, mono: bool) -> float:
     return float(font.get_width_height()[0] / 64 / scale)
 
 
-def pieces(shapes: Sequence[Shape], theme: Theme, *, ghost: bool = False) -> list[str]:
-    """Return each shape as SVG text of its own. Where it lies is in it, so they fit together."""
-    figure, counts = _figure(shapes, theme, (1.0, 1.0))
-    return parts(_printed(figure, "svg"), shapes, counts, ghost=ghost)
+def pieces(plan: Plan, theme: Theme, shapes: Sequence[Shape]) -> list[str]:
+    """Return some shapes of a plan, each as SVG text that says itself where it lies."""
+    figure, counts = _figure(shapes, theme, (plan.width, plan.height))
+    return parts(_printed(figure, "svg"), shapes, counts, ghost=plan.ghost)
 
 
 def _figure(shapes: Sequence[Shape], theme: Theme, size: Point) -> tuple[Figure, list[int]]:

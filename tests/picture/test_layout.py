@@ -215,3 +215,14 @@ def test_a_picture_fits_a_page(count: int, width: int, height: int) -> None:
     plan = plan_of(star(count))
     assert plan.width <= width
     assert plan.height <= height
+
+
+@pytest.mark.parametrize("ports", [(True, False), (False, True), (False, False), (True, True)])
+def test_a_cable_within_a_host_leads_to_its_own_stack(ports: tuple[bool, bool]) -> None:
+    net = Net()
+    host = net.space("host")
+    bridge = net.bridge(host)
+    ends = net.cable(host, host, port=bridge if ports[0] else None)
+    net.links[ends[1]]["master"] = bridge if ports[1] else None
+    net.cable(host, net.space("inside"), port=bridge)
+    assert faults(plan_of(net)) == []

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from networks import DEVICES, NAMES, ROOT, Net
 
 from netviz.picture.drawing import draw
+from netviz.picture.shapes import Cable
 from netviz.picture.words import alternative, short
 from netviz.text import printable
 
@@ -103,6 +104,22 @@ def test_every_thing_has_a_hover_title(snapshot: Snapshot) -> None:
         title = parts[f"if-{namespace.id}-{interface.index}"].find(f"{SVG}title")
         assert title is not None
         assert printable(f"{namespace.name}:{interface.name}") in str(title.text)
+
+
+def test_each_shape_is_drawn_where_the_plan_says() -> None:
+    net = Net()
+    net.cable(net.space("net1"), net.space("net2"), at=["10.0.0.1/24"])
+    plan = draw(net.snapshot()).plan
+    parts = {g.get("id"): g for g in parsed(net).iter(f"{SVG}g")}
+    for shape in (*plan.boxes, *plan.ports, *plan.cables):
+        numbers = [
+            float(each) for each in parts[shape.gid].find(f"{SVG}path").get("d").split()[1:3]
+        ]
+        x, y = shape.points[0] if isinstance(shape, Cable) else (shape.extent[0], shape.extent[1])
+        assert numbers == pytest.approx([x, y], abs=20), shape
+    ends = {gid: part.get("data-ends", "").split() for gid, part in parts.items()}
+    assert all(ends[cable.gid] == [*cable.owners] for cable in plan.cables)
+    assert all(ends[port.gid] == [port.owner] for port in plan.ports)
 
 
 def test_ids_are_unique() -> None:
