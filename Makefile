@@ -35,7 +35,8 @@ fix: .venv/dev ## mend the style, as far as a program can
 	$(RUFF) format
 	.venv/bin/nbstripout --keep-id notebooks/*.ipynb
 
-bench: .venv/test programs ## measure against the floor and the peers, into benchmarks/RESULTS.md
+bench: .venv/browser programs ## measure against the floor and the peers, into benchmarks/RESULTS.md
+	@.venv/bin/python scripts/programs.py chromium
 	.venv/bin/python benchmarks/bench.py
 
 lock: .venv/dev ## choose newer versions, within pyproject.toml

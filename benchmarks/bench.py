@@ -24,7 +24,8 @@ from floor import compiled
 HERE = Path(__file__).parent
 LAB = (str(Path(sys.executable).with_name("netviz")), "run", "--", sys.executable)
 ENOUGH = 330.0  # Seconds; what would take longer is measured less often.
-PATIENCE = 100
+PATIENCE = 200
+LIVE = (10, 100)
 
 
 class Run(NamedTuple):
@@ -46,10 +47,16 @@ def main() -> None:
     scanner, lacks = fetching.debian("plotnetcfg")
     if lacks:
         figures.lacking["plotnetcfg"] = lacks
-    for name in ("snapshot.py", "kernel.py"):
+    others = {
+        "snapshot.py": [str(scanner / "usr/sbin/plotnetcfg")],
+        "kernel.py": [],
+        "recording.py": [],
+        "live.py": [*map(str, LIVE)],
+    }
+    for name, arguments in others.items():
         say(name)
         try:
-            figures.others |= measured(name, str(scanner / "usr/sbin/plotnetcfg"))
+            figures.others |= measured(name, *arguments)
         except RuntimeError as error:
             figures.lacking[name] = str(error)
     (HERE / "RESULTS.md").write_text(report.written(figures))

@@ -32,6 +32,8 @@ def written(figures: Figures) -> str:
         *(section(figures, what, title) for what, title in TITLES),
         "## Reading: `snapshot()` and `script(snapshot)`\n",
         table(("shape", "N", "snapshot", "a namespace", "script", "a namespace"), reading(figures)),
+        "## The living picture: from the kernel's answer to the browser's page\n",
+        table(("N", "drawn, p50", "p95", "painted, p50", "p95", "÷ `snapshot()`"), living(figures)),
         "## Cost of a namespace, N = 1000 against N = 10\n",
         table(("shape", "what", "ours", "floor"), growing(figures)),
         "## What could not be measured, or differs\n",
@@ -88,6 +90,20 @@ def reading(figures: Figures) -> list[Row]:
     return rows
 
 
+def living(figures: Figures) -> list[Row]:
+    """Return how long the living picture takes, by size."""
+    rows = []
+    for size in (10, 100):
+        found = [
+            cast("float | None", figures.others.get(f"{what} {part} of {size}"))
+            for what in ("drawn", "painted")
+            for part in ("p50", "p95")
+        ]
+        ratio = times(quotient(figures, f"drawn p50 of {size}", f"snapshot of {size}"))
+        rows.append((str(size), *map(milliseconds, found), ratio))
+    return rows
+
+
 def growing(figures: Figures) -> list[Row]:
     """Return how much more a namespace costs among a thousand."""
     return [
@@ -124,7 +140,12 @@ def bars(figures: Figures) -> list[Row]:
     ):
         rows.append(bar(f"`{one}` ÷ `{other}`", quotient(figures, one, other), limit, least=True))
     start = quotient(figures, "start netviz", "start python3")
-    return [*rows, bar("a kernel's start in a lab ÷ plain ipykernel's", start, 1.1)]
+    rows.append(bar("a kernel's start in a lab ÷ plain ipykernel's", start, 1.1))
+    cost = cast("float | None", figures.others.get("recorded ÷ not"))
+    rows.append(bar("bring up a bridge of 300, recorded ÷ not, median of 20 pairs", cost, 1.1))
+    late = cast("float | None", figures.others.get("drawn p95 of 10"))
+    what = "a change until it is drawn in the page, N=10, p95 ÷ 100 ms"
+    return [*rows, bar(what, late and late / 0.1, 1.0)]
 
 
 def bar(

@@ -32,7 +32,10 @@ _HOMES = {
     "restore": "net.history",
     "undo": "net.history",
     "reset": "net.reset",
+    "Recording": "picture.recording",
+    "record": "picture.recording",
     "draw": "picture.drawing",
+    "live": "picture.live",
     "check": "teach.checks",
 }
 

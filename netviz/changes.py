@@ -103,7 +103,7 @@ def changes(before: Snapshot, after: Snapshot) -> Changes:
         one, other = old.get(name), new.get(name)
         if one is None or other is None:
             found.append(Change("namespace", name, name, one, other))
-        if other:
+        if other and one != other:  # Most often nothing is, and that is found out fast.
             found += _worth_telling([*between(one or _blank(name), other)], new=one is None)
     return Changes(found)
 

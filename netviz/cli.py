@@ -9,13 +9,20 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from netviz.errors import NetvizError
+from netviz.text import printable
 from netviz.verbs import checkpoint, diff, down, draw, export, restore, undo, up
 
+if TYPE_CHECKING:
+    from netviz.lab.attaching import Lab
+
+_MOMENT = 0.3  # Seconds between two looks for a lab.
 _ANY_COMMAND = {"ignore_unknown_options": True, "allow_interspersed_args": False}
 
 
@@ -63,6 +70,53 @@ def shell() -> None:
 
     program = os.environ.get("SHELL") or "/bin/bash"
     sandbox.run([program], sandbox.Supervision(tools=tree()))
+
+
+@main.command()
+@click.argument("lab", required=False)
+@click.option("-c", "--command", help="Run this in the lab, and end as it ends.")
+@click.option("--wait", is_flag=True, help="If no lab is running, wait for one.")
+@click.option("--list", "only_list", is_flag=True, help="Tell which labs are running.")
+def attach(lab: str | None, command: str | None, wait: bool, only_list: bool) -> None:
+    """Enter LAB, which is running: a notebook's, by its name or a part of it, or by its number.
+
+    \b
+    netviz attach
+    netviz attach veth
+    netviz attach 4 -c 'ip link'
+    """  # noqa: D301 (for click it is a backspace)
+    from netviz.lab import attaching
+
+    running = attaching.labs()
+    if only_list:
+        click.echo("".join(f"{_line(each)}\n" for each in running), nl=False)
+        return
+    if wait and not running:
+        click.echo("Open a lesson: this terminal enters its lab as soon as it runs.")
+        while not running:
+            time.sleep(_MOMENT)
+            running = attaching.labs()
+    found = attaching.matching(running, lab)
+    if len(found) > 1 and sys.stdin.isatty():
+        chosen = _ask(found)
+    else:
+        chosen = attaching.choose(running, lab)
+    attaching.attach(chosen, command)
+
+
+def _ask(running: list[Lab]) -> Lab:
+    """Let the user choose: a terminal that waits was opened for the newest, most likely."""
+    for place, each in enumerate(running, 1):
+        click.echo(f"{place}: {_line(each)}")
+    numbers = click.IntRange(1, len(running))
+    return running[click.prompt("Which lab", default=1, type=numbers) - 1]
+
+
+def _line(lab: Lab) -> str:
+    seconds = max(0, int(time.time() - lab.started))
+    units = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
+    size, unit = next(each for each in units if seconds >= each[0] or each[0] == 1)
+    return f"{lab.supervisor}  {printable(lab.name)}  {seconds // size} {unit}"
 
 
 @main.command()

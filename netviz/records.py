@@ -40,7 +40,7 @@ def load(file: str | Path) -> Snapshot:
     except OSError as error:
         why = f"cannot read '{file}': {error.strerror}"
         raise NetvizError(why, remedy="name a file that is there") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         why = f"'{file}' is no JSON: {error}"
         raise NetvizError(why, remedy="write one: netviz export --format json -o FILE") from error
 

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,24 +39,93 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 )
 @click.option("--title", help="A line above the picture.")
 @click.option("--dark", is_flag=True, help="Light on dark.")
+@click.option("--watch", is_flag=True, help="Follow it: on a page, or with -o in the file.")
+@click.option("--port", default=0, help="Of the page; 0: one that is free.", show_default=True)
+@click.option(
+    "--lab",
+    is_flag=False,
+    flag_value="",
+    help="With --watch, on a page: a lab that is running, named as for netviz attach.",
+)
 def draw(
-    file: Path | None, output: Path | None, fmt: str | None, title: str | None, dark: bool
+    file: Path | None,
+    output: Path | None,
+    fmt: str | None,
+    title: str | None,
+    dark: bool,
+    watch: bool,
+    port: int,
+    lab: str | None,
 ) -> None:
     """Draw every namespace, interface, bridge and cable of this machine, or of the lab.
 
     With FILE, draw the network in it: one declared in Python, as a plan, or one exported as JSON.
+    With --watch, draw it anew as soon as it changes, until Ctrl-C.
 
     It only reads. On a real machine run it with sudo, to see the namespaces of other users.
     """
-    chosen = _format(output, fmt, "svg")
+    chosen, theme = _format(output, fmt, "svg"), "dark" if dark else "light"
+    if watch:
+        if file or chosen not in _PICTURES:
+            raise click.UsageError("--watch follows what is there, and draws a picture")
+        if output and lab is None:
+            _keep_drawn(output, chosen, title, theme)
+        elif output:
+            raise click.UsageError("--lab shows a page; in a lab, -o writes a file")
+        else:
+            _serve(title, port, lab)
+        return
+    if lab is not None:
+        raise click.UsageError("--lab goes with --watch")
     network = _network(file)
     if chosen in _PICTURES:
         from netviz.picture.drawing import draw as picture_of
 
-        theme = "dark" if dark else "light"
         _write(picture_of(network, title=title, theme=theme).render(chosen), output)
     else:
         _write(_exported(network, chosen), output)
+
+
+def _keep_drawn(output: Path, fmt: str, title: str | None, theme: str) -> None:
+    """Follow the network in a file, until an interrupt."""
+    from netviz.picture import watching
+    from netviz.picture.live import Live
+
+    live = Live()
+    with suppress(KeyboardInterrupt):
+        watching.keep_drawn(live, output, fmt, theme, title)
+    live.stop()
+
+
+def _serve(title: str | None, port: int, lab: str | None) -> None:
+    """Follow the network, or that of a lab that is running, on a page until an interrupt."""
+    from netviz.lab import attaching, sandbox
+
+    if sandbox.inside():
+        raise NetvizError(
+            "a page that is served in a lab is seen by nobody outside",
+            remedy="on the machine: netviz draw --watch --lab; here: netviz draw --watch -o FILE",
+        )
+    heard = _listener(port)
+    if lab is not None:
+        # The page stays on the machine's loopback, where the browser is.
+        attaching.enter(attaching.choose(attaching.labs(), lab or None))
+    from netviz.picture.live import Live
+    from netviz.picture.watching import Page
+
+    live = Live()
+    with suppress(KeyboardInterrupt), Page(live, heard, title) as page:
+        click.echo(f"The picture is at {page.url}\nCtrl-C ends it.")
+        page.serve_forever()
+    live.stop()
+
+
+def _listener(port: int) -> socket.socket:
+    """Return a socket on this machine's loopback: on another port if that one is taken."""
+    try:
+        return socket.create_server(("127.0.0.1", port))
+    except OSError:
+        return socket.create_server(("127.0.0.1", 0))
 
 
 @click.command()

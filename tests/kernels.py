@@ -35,6 +35,17 @@ class Cell:
         return values[0] if values else None
 
     @property
+    def pictures(self) -> list[str]:
+        """What it displays, in words."""
+        return [each["content"]["data"]["text/plain"] for each in self.of_type("display_data")]
+
+    @property
+    def redrawn(self) -> list[str]:
+        """What it makes of pictures that earlier cells displayed, in words."""
+        redrawn = self.of_type("update_display_data")
+        return [each["content"]["data"]["text/plain"] for each in redrawn]
+
+    @property
     def error(self) -> str:
         """Its traceback, without colours."""
         raised = [line for each in self.of_type("error") for line in each["content"]["traceback"]]
@@ -45,10 +56,14 @@ class Cell:
 
 
 class Notebook:
-    """A kernel started from the installed kernelspec, and its client."""
+    """A kernel started from the installed kernelspec, and its client.
+
+    ``redrawn`` is, in words, what became of the pictures that were displayed.
+    """
 
     def __init__(self, folder: Path, **options: object) -> None:
         # A context of its own: its threads live in the network that is the test's now.
+        self.redrawn: list[str] = []
         self.manager = KernelManager(kernel_name="netviz", context=zmq.Context(), **options)
         # Where it sees that variable, ipykernel does not capture what its children print.
         env = {name: text for name, text in os.environ.items() if name != "PYTEST_CURRENT_TEST"}
@@ -80,6 +95,7 @@ class Notebook:
                 self.client.get_stdin_msg(timeout=DEADLINE)
                 self.client.input(answer)
         cell.status = self.answer(sent, self.client.get_shell_msg)["status"]
+        self.redrawn += cell.redrawn
         return cell
 
     def answer(self, sent: str, get: Callable[..., dict]) -> dict:

@@ -40,7 +40,7 @@ ONLY_IMPORTERS = {
     "ctypes": ("lab.syscalls",),
     "click": ("cli", "verbs"),
     "yaml": ("net.containerlab",),
-    "IPython": ("lab.kernel", "lab.magics"),
+    "IPython": ("lab.kernel", "lab.magics", "picture.widgets"),
     "ipykernel": ("lab.kernel",),
 }
 ONLY_CALLERS = {

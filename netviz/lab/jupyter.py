@@ -3,9 +3,11 @@
 The server is plain JupyterLab with the user's own configuration; it replaces this process, so
 signals reach it as always. Our few defaults come first in Jupyter's configuration path, and a
 setting that the user chose in JupyterLab still wins over them. No kernel but the lab's is offered,
-and no terminal: nothing that is opened there changes the machine, not even for root.
+and a terminal's only program is ``netviz attach``: nothing that is opened there changes the
+machine, not even for root.
 
-The server and the browser live on the machine; the lab is entered by each notebook's kernel.
+The server and the browser live on the machine; the lab is made by each notebook's kernel, and
+entered by the terminals.
 """
 
 from __future__ import annotations
@@ -20,6 +22,9 @@ from typing import Never
 KERNEL = "netviz"
 SETTINGS = Path(__file__).resolve().parent / "settings"
 
+# -P: a learner's file called json.py must not be taken for Python's.
+_PYTHON = (sys.executable, "-P")
+_ATTACH = "from netviz.cli import main; main(prog_name='netviz')"
 _LOOPBACK = "127.0.0.1"
 _OTHER_PORTS_TRIED = 50
 
@@ -43,10 +48,14 @@ class Server:
             "ServerApp.allow_root": os.geteuid() == 0,
             "ExtensionApp.open_browser": self.browser,
             "LabApp.default_url": f"/lab/workspaces/netviz/tree/{self.lesson}",
+            "ServerApp.terminals_enabled": True,
+            "ServerApp.terminado_settings": {
+                "shell_command": [*_PYTHON, "-c", _ATTACH, "attach", "--wait"]
+            },
+            "TerminalsExtensionApp.terminal_manager_class": "netviz.lab.terminals.LabTerminals",
             "MultiKernelManager.default_kernel_name": KERNEL,
         }
-        # -P: a learner's file called json.py must not be taken for Python's.
-        program = [sys.executable, "-P", "-m", "jupyterlab"]
+        program = [*_PYTHON, "-m", "jupyterlab"]
         return program + [f"--{name}={value}" for name, value in options.items()]
 
     def environment(self, outside: Mapping[str, str]) -> dict[str, str]:

@@ -23,6 +23,7 @@ from ipykernel.zmqshell import ZMQInteractiveShell
 
 from netviz.errors import NetvizError
 from netviz.lab import commands, magics
+from netviz.lab.journal import Journal
 
 if TYPE_CHECKING:
     import socket
@@ -35,10 +36,18 @@ _RED, _PLAIN = "\x1b[31m", "\x1b[0m"
 class LabShell(ZMQInteractiveShell):
     """The interactive shell of a lab's kernel."""
 
+    def init_events(self) -> None:
+        """Let the journal hear of each cell."""
+        super().init_events()
+        self.journal = Journal(self.transform_cell)
+        self.events.register("pre_run_cell", self.journal.cell_begins)
+        self.events.register("post_run_cell", self.journal.cell_ends)
+
     def system(self, cmd: str) -> None:
         """Run ``!cmd`` on a terminal of its own; its exit status goes to ``_exit_code``."""
         expanded = self.var_expand(cmd, depth=1)
-        self.user_ns["_exit_code"] = commands.run(expanded)
+        with self.journal.told(expanded, "!"):
+            self.user_ns["_exit_code"] = commands.run(expanded)
 
     def tell_shortly(
         self,

@@ -139,6 +139,11 @@ def run(command: list[str], supervision: Supervision = Supervision()) -> Never: 
     if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     enter(supervision)
+    execute(command)
+
+
+def execute(command: list[str]) -> Never:
+    """Become a command; where it cannot be run, say why and end as a shell would."""
     # Python ignores these two, and a program would inherit that.
     for number in (signal.SIGPIPE, signal.SIGXFSZ):
         signal.signal(number, signal.SIG_DFL)
@@ -192,7 +197,7 @@ def _become_the_program(report: socket.socket, folder: Path) -> None:
         os._exit(1)
     there.close()
     unshare(CLONE_NEWNS)
-    _settle_in(folder)
+    settle_in(folder)
 
 
 @contextmanager
@@ -227,7 +232,7 @@ def loopback_up() -> None:
         fcntl.ioctl(any_socket, set_flags, struct.pack("16sH22x", b"lo", flags | iff_up))
 
 
-def _settle_in(folder: Path) -> None:
+def settle_in(folder: Path) -> None:
     """Make this process, just forked, the lab's program."""
     os.chdir("/")
     with suppress(OSError):
@@ -261,8 +266,10 @@ __all__ = [
     "SandboxError",
     "Supervision",
     "enter",
+    "execute",
     "inside",
     "must_be_inside",
     "root_namespace",
     "run",
+    "settle_in",
 ]

@@ -68,7 +68,7 @@ def supervise(
 
     Raises ``SandboxError`` where ``report`` tells that the machine refused.
     """
-    terminal = _Terminal()
+    terminal = Terminal()
     messages = _Watch(first, report, supervision).until_gone()
     _, status = os.waitpid(first, 0)
     terminal.take_back()
@@ -143,7 +143,7 @@ def _receive(report: socket.socket) -> tuple[bytes, int]:
     return data, sender
 
 
-class _Terminal:
+class Terminal:
     """The terminal in whose foreground the lab was started, if any."""
 
     def __init__(self) -> None:

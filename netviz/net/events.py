@@ -16,6 +16,7 @@ import os
 import select
 import time
 from contextlib import ExitStack, suppress
+from threading import Lock
 from typing import Self
 
 from netviz.lab.sandbox import inside
@@ -33,13 +34,15 @@ _LONGEST = 0.06
 class Events:
     """The signs of change in the lab, or outside a lab on the machine.
 
-    For one thread of its own, which moves into the root namespace and stays there; only `wake` and
-    `pending` are for others. Equivalent to: ``ip monitor all all-nsid``, and waiting for a change
+    For one thread of its own, which moves into the root namespace and stays there; only `wake` is
+    for others. Equivalent to: ``ip monitor all all-nsid``, and waiting for a change
     of ``/proc/self/mountinfo``.
     """
 
     def __init__(self) -> None:
         self._held = ExitStack()
+        self._open = True
+        self._closing = Lock()
         self._waiting = select.poll()
         self._known: set[int] = set()
         self._signs = False
@@ -56,13 +59,18 @@ class Events:
         socket.follow(*_GROUPS)
         with suppress(PermissionError):  # An ordinary user outside a lab hears the root only.
             socket.follow_everywhere()
+        # In a burst the answers to who listens get lost, too.
+        self._asking = self._held.enter_context(Socket())
         for fd, what in self._signals().items():
             self._waiting.register(fd, what)
-        self._number(found)
+        if inside():
+            self._number(found)
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._held.close()
+        with self._closing:
+            self._open = False
+            self._held.close()
 
     def wait(self, seconds: float, *, longest: float = _LONGEST) -> bool:
         """Tell whether something may have changed; wait at most some ``seconds`` for it.
@@ -70,14 +78,18 @@ class Events:
         The signs of a burst are one: it ends when nothing is heard for 12 ms, or after ``longest``
         seconds.
         """
-        heard = self._listen(0.0 if self._signs else seconds) or self._signs
+        ready = {self._mounts} if self._signs else self._listen(seconds)
         end = time.monotonic() + longest
-        while heard and time.monotonic() < end and self._listen(_QUIET):
-            pass
+        last = ready
+        while last - {self._alarm} and time.monotonic() < end:
+            last = self._listen(_QUIET)
         self._signs = False
         # Before the caller reads: what happens from now on is heard.
-        self._number(namespaces.find()[0])
-        return heard
+        if inside():
+            self._number(namespaces.find()[0])
+            if self._socket:
+                self._socket.drain()  # To get a number is an event as well.
+        return bool(ready)
 
     def pending(self) -> bool:
         """Tell, at once, whether something was heard that nobody has waited for yet."""
@@ -89,28 +101,29 @@ class Events:
         return self._signs
 
     def wake(self) -> None:
-        """Let `wait` return at once, as if something had been heard."""
-        os.eventfd_write(self._alarm, 1)
+        """Let `wait` return, at once where nothing else is heard; after the end, do nothing."""
+        with self._closing:  # By then the descriptor may be another file's.
+            if self._open:
+                os.eventfd_write(self._alarm, 1)
 
     def _signals(self) -> dict[int, int]:
         heard = {self._alarm: select.POLLIN, self._mounts: select.POLLPRI}
         return heard | ({self._socket.fileno(): select.POLLIN} if self._socket else {})
 
-    def _listen(self, seconds: float) -> bool:
-        heard = bool(self._waiting.poll(seconds * 1000))
+    def _listen(self, seconds: float) -> set[int]:
+        """Wait for a sign; return the descriptors that gave one."""
+        ready = {fd for fd, _ in self._waiting.poll(seconds * 1000)}
         if self._socket:
             self._socket.drain()
         with suppress(BlockingIOError):
             os.eventfd_read(self._alarm)
-        return heard
+        return ready
 
     def _number(self, found: list[namespaces.Found]) -> None:
         """Let the root know each namespace by a number: else it does not hear of it."""
-        if self._socket is None or not inside():
-            return
         for namespace in found:
             if namespace.id not in self._known:
                 # It is gone again, or has a number: the kernel gives one where a cable leads.
                 with suppress(OSError), namespace.opened() as fd:
-                    self._socket.number(fd)
+                    self._asking.number(fd)
         self._known = {namespace.id for namespace in found}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -11,6 +13,7 @@ if TYPE_CHECKING:
     from netviz.picture.shapes import Cable
 
 MOST = 60
+_NUMBER = re.compile(r"\d+")
 _FEW = 4
 
 
@@ -18,7 +21,8 @@ def fold(scene: Scene) -> Scene:
     """Return a scene in which equal leaves are one box with a count, if it is a large one.
 
     Leaves are equal when they hang by one cable of the same kind and state on the same box, and
-    differ in nothing but their own names, their addresses and the ports at the other end.
+    differ in nothing but their own names, their addresses and the ports at the other end; where
+    that makes none equal, the numbers in their interfaces' names may differ too.
     """
     blocks = [*scene.frame.all()]
     if sum(block.kind in ("namespace", "host") for block in blocks) <= MOST:
@@ -30,12 +34,15 @@ def fold(scene: Scene) -> Scene:
             wires[owners[end]].append(wire)
     folding = _Folding()
     for block in blocks:
-        groups: dict[object, list[Block]] = defaultdict(list)
-        for child in block.inside:
-            groups[_looks(child, wires[child.gid], owners)].append(child)
-        for looks, group in groups.items():
-            if looks is not None and len(group) >= _FEW:
+        left = block.inside
+        for name in (str, _unnumbered):
+            groups: dict[object, list[Block]] = defaultdict(list)
+            for child in left:
+                groups[_looks(child, wires[child.gid], owners, name)].append(child)
+            equal = [it for looks, it in groups.items() if looks is not None and len(it) >= _FEW]
+            for group in equal:
                 folding.bundle(group, wires)
+            left = [] if equal else left
     kept = [wire for wire in scene.wires if not folding.gone & set(wire.owners)]
     return replace(scene, frame=folding.folded(scene.frame), wires=kept)
 
@@ -57,7 +64,10 @@ class _Folding:
             self.gone.update(end for wire in wires[each.gid] for end in wire.owners)
         for wire in wires[first.gid]:
             self.texts |= dict.fromkeys(wire.owners, f"{len(group)} ports")
-        self.texts |= {plug.gid: f"{len(group)} of {plug.text}" for plug in first.plugs}
+        for plug, last in zip(first.plugs, group[-1].plugs, strict=True):
+            several = f"{plug.text} … {last.text}"
+            same = plug.text == last.text
+            self.texts[plug.gid] = f"{len(group)} of {plug.text}" if same else several
 
     def folded(self, block: Block) -> Block:
         """Return a block as it looks then, with what stands in it: the bundles first."""
@@ -69,11 +79,17 @@ class _Folding:
         return replace(block, plugs=plugs, inside=inside)
 
 
-def _looks(block: Block, wires: list[Cable], owners: dict[str, str]) -> object:
+def _unnumbered(name: str) -> str:
+    return _NUMBER.sub("#", name)
+
+
+def _looks(
+    block: Block, wires: list[Cable], owners: dict[str, str], name: Callable[[str], str]
+) -> object:
     """Return what two leaves must have in common to be folded; None for what is no leaf."""
     if block.kind != "namespace" or len(block.plugs) > 1 or len(wires) != len(block.plugs):
         return None
-    tags = tuple((plug.text, plug.state) for plug in block.tags())
+    tags = tuple((name(plug.text), plug.state) for plug in block.tags())
     lines = tuple((style, text if style == "note" else "") for text, style in block.lines)
     if not wires:
         return tags, lines

@@ -7,9 +7,9 @@ own there, so none ever crosses a box. Pure, and always the same for the same in
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Collection, Mapping
-from itertools import pairwise
+from itertools import combinations, pairwise
 from typing import TYPE_CHECKING
 
 from netviz.picture.rows import BEFORE
@@ -38,7 +38,8 @@ def deal(made: Arrangement) -> None:
     for name in sorted(row_of, key=lambda each: natural[each]):
         made.rows[row_of[name] - first].append(name)
     made.index()
-    _untangle(made)
+    # A chain has an order of its own; else what was there before keeps its order.
+    _untangle(made, {} if dealing.chain else {name: pin.u for name, pin in made.pins.items()})
 
 
 class _Dealing:
@@ -70,13 +71,21 @@ class _Dealing:
         else:
             spine = {hub: [n for n in self.near[hub] if n in hubs] for hub in hubs}
             ends = {end := _farthest(hubs[0], spine), _farthest(end, spine)}
-            row_of = _distances(min(ends, key=hubs.index), spine)
+            first, *others = sorted(ends, key=hubs.index)
+            row_of = _distances(first, spine)
+            if others and self._upside_down(row_of):
+                row_of = _distances(others[0], spine)
             last = max(row_of.values())
             for hub in hubs:
                 self._hang(hub, row_of, last)
         lowest, highest = min(row_of.values()), max(row_of.values())
         rims = [node for node in nodes.values() if node.rim]
         return row_of | {n.id: lowest - 1 if n.rim == BEFORE else highest + 1 for n in rims}
+
+    def _upside_down(self, row_of: dict[str, int]) -> bool:
+        """Tell whether rows are mostly in the opposite order of the drawing before."""
+        both = [(row, self.made.pins[n].row) for n, row in row_of.items() if n in self.made.pins]
+        return sum((a - b) * (was - had) for (a, was), (b, had) in combinations(both, 2)) < 0
 
     def _chain(self) -> list[str]:
         """Return the nodes from end to end if they are a short chain, best shown side by side."""
@@ -85,7 +94,9 @@ class _Dealing:
         odd = branched or any(node.hub or node.rim for node in self.made.nodes.values())
         if odd or len(ends) != 2 or len(self.boxes) > _LONGEST_CHAIN:
             return []
-        return [*_distances(ends[0], self.near)]
+        found = [*_distances(ends[0], self.near)]
+        before = [self.made.pins[name].u for name in found if name in self.made.pins]
+        return found if before[:1] <= before[-1:] else found[::-1]
 
     def _hang(self, hub: str, row_of: dict[str, int], last: int) -> None:
         """Give a row to what hangs on a hub alone; what shares a plug stays together."""
@@ -98,9 +109,26 @@ class _Dealing:
             before, depth = 0 if row == last else len(groups), 1
         else:
             before, depth = -(-len(groups) // way.sides), way.depth
-        for place, group in enumerate(groups.values()):
-            far = 1 + place % depth
-            row_of |= dict.fromkeys(group, row - far if place < before else row + far)
+        steps = [1 + place % depth for place in range(len(groups))]
+        steps = [-far if place < before else far for place, far in enumerate(steps)]
+        if hub in self.made.pins:
+            steps = self._as_before(hub, [*groups.values()], steps)
+        for group, step in zip(groups.values(), steps, strict=True):
+            row_of |= dict.fromkeys(group, row + step)
+
+    def _as_before(self, hub: str, groups: list[list[str]], steps: list[int]) -> list[int]:
+        """Return how many rows from its hub each group stood; of a new one, where there is room."""
+        pins, way, crowd = self.made.pins, self.made.way, Counter[int]()
+        several = [*range(-1, -way.depth - 1, -1), *range(1, way.depth + 1)]
+        open_to = several[: way.depth * way.sides] if len({*steps}) > 1 else steps[:1]
+        found = []
+        for group in groups:
+            before = [pins[name].row - pins[hub].row for name in group if name in pins]
+            stays = before and before[0] in several
+            step = before[0] if stays else min(open_to, key=crowd.__getitem__)
+            crowd[step] += 1
+            found.append(step)
+        return found
 
 
 def _distances(start: str, near: Mapping[str, Collection[str]]) -> dict[str, int]:
@@ -120,8 +148,11 @@ def _farthest(start: str, near: Mapping[str, Collection[str]]) -> str:
     return max(_distances(start, near).items(), key=lambda found: found[1])[0]
 
 
-def _untangle(made: Arrangement) -> None:
-    """Order the rows so that few wires cross: by the mean place of the neighbours, to and fro."""
+def _untangle(made: Arrangement, kept: dict[str, float]) -> None:
+    """Order the rows so that few wires cross: by the mean place of the neighbours, to and fro.
+
+    What is ``kept`` changes its place in a row with nothing else that is.
+    """
     near: dict[str, list[str]] = defaultdict(list)
     for link in made.links:
         here, there = made.joined(link)
@@ -133,6 +164,8 @@ def _untangle(made: Arrangement) -> None:
         for row in made.rows[::-step]:
             places = {name: _mean_place(name, near[name], made, step) for name in row}
             row.sort(key=places.__getitem__)
+            stay = iter(sorted((name for name in row if name in kept), key=kept.__getitem__))
+            row[:] = [next(stay) if name in kept else name for name in row]
             made.index()
 
 

@@ -65,14 +65,15 @@ def _measure(made: Arrangement, name: str) -> None:
     inset = made.insets(name)
     pitches = {edge: _pitches(made, name, edge) for edge in (LEFT, RIGHT)}
     longest = max(sum(each.values()) for each in pitches.values())
-    made.depths[name] = max(node.size[1] + inset[BEFORE] + inset[AFTER], longest + 2 * CORNER)
+    deep = node.size[1] + inset[BEFORE] + inset[AFTER]
+    made.depths[name] = max(deep, longest + 2 * CORNER, node.least[1])
     for sizes in pitches.values():
         _line_up(made, sizes, 0.0)
     middle = (inset[LEFT] - inset[RIGHT] - node.size[0]) / 2
     made.offsets.update({plug: at + middle for plug, (_, at) in node.pinned.items()})
     slots = {edge: _slots(made, name, edge) for edge in (BEFORE, AFTER)}
     starts = {edge: _start(made, name, edge) for edge in slots}
-    span = node.size[0] + inset[LEFT] + inset[RIGHT]
+    span = max(node.size[0] + inset[LEFT] + inset[RIGHT], node.least[0])
     for edge, sizes in slots.items():
         start, taken = abs(starts[edge]), sum(sizes.values())
         # The first and the last tag stay off the round corners.

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from netviz.picture.rows import Pair
     from netviz.picture.shapes import Measure, Plan
 
+Least = tuple[float, float, float, float, float]
+"""What a page needs at least: beside and below the frame, for its words; the frame's size."""
 _MARGIN = 16.0
 _TITLE = 40.0
 _LINE = 19.0
@@ -24,6 +26,7 @@ _LEAST = 220.0
 _LONGEST_EDGE = 1160.0
 _PITCH = 30.0
 _SAMPLE = 38.0
+NOTHING: Least = (0.0, 0.0, 0.0, 0.0, 0.0)
 _LEGEND = {
     "up": ("veth", "up"),
     "down": ("veth", "down"),
@@ -37,10 +40,18 @@ class Page:
     """The outermost frame around what stands in it.
 
     Its tags are on its lower edge and, where that is too short, ``beside``: at its sides.
-    ``below`` is how far they stand out of it there; ``inner`` is where what it holds begins.
+    ``below`` is how far they stand out of it there; ``inner`` is where what it holds begins. With a
+    ``least``, which the page before needed, all is counted from the left, and nothing shrinks.
     """
 
-    def __init__(self, scene: Scene, writer: Writer, size: Pair, title: str | None) -> None:
+    def __init__(
+        self,
+        scene: Scene,
+        writer: Writer,
+        size: Pair,
+        title: str | None,
+        least: Least | None = None,
+    ) -> None:
         self.scene = scene
         self.writer = writer
         self.title = title
@@ -49,24 +60,30 @@ class Page:
         count = bisect_right(ends, max(_LONGEST_EDGE, size[0]))
         self.lower, self.beside = plugs[:count], plugs[count:]
         self.edge = ends[count - 1] if count else 0.0
-        out = max((writer.tag(plug)[0] / 2 for plug in self.beside), default=0.0)
-        self.below = writer.tag(plugs[0])[1] / 2 if plugs else 0.0
+        self.kept = least is not None
+        least_out, least_below, least_high, *least_size = least or NOTHING
+        out = max([least_out, *(writer.tag(plug)[0] / 2 for plug in self.beside)])
+        self.below = max(writer.tag(plugs[0])[1] / 2 if plugs else 0.0, least_below)
         self.keys = [word for word in _LEGEND if word in _shown(scene)]
         foot = [writer.measure(warning, "warning") for warning in scene.warnings]
         foot.append(sum(self._key(word) for word in self.keys))
         self.foot = _LINE * (bool(self.keys) + len(scene.warnings))
-        header = writer.header(scene.frame)
+        header, high = writer.header(scene.frame)
+        high = max(high, least_high)
         heading = writer.measure(title, "title") + 8 if title else 0.0
         within = max(size[0] + 2 * out, self.edge, max(foot) + 2 * out) + 2 * FRAME
-        width = max(_LEAST, header[0], heading, within)
+        width = max(_LEAST, header, heading, within, least_size[0])
         height = max(size[1], (len(self.beside) + 1) // 2 * _PITCH)
-        height += header[1] + FRAME + self.foot + 3 * self.below
+        height += high + FRAME + self.foot + 3 * self.below
+        height = max(height, least_size[1])
         left, top = _MARGIN + out, _MARGIN + (_TITLE if title else 0.0)
         self.outer = (left, top, width, height)
-        # A picture smaller than its header stands in the middle.
-        self.inner = (left + (width - size[0]) / 2, top + header[1])
+        # A picture smaller than its header stands in the middle, if it has not to stay in place.
+        aside = FRAME + out if self.kept else (width - size[0]) / 2
+        self.inner = (left + aside, top + high)
         self.foot_at = (left + FRAME + out, top + height - self.foot - 10 - 2 * self.below)
         self.size = (width + 2 * left, top + height + _MARGIN + self.below)
+        self.least = (out, self.below, high, width, height)
 
     def frame(self) -> Iterator[Shape]:
         """Yield what is behind everything."""
@@ -93,7 +110,8 @@ class Page:
 
     def _ports(self) -> Iterator[Port]:
         left, top, width, height = self.outer
-        frame, at = self.scene.frame.gid, left + (width - self.edge) / 2
+        frame, aside = self.scene.frame.gid, FRAME if self.kept else (width - self.edge) / 2
+        at = left + aside
         for plug in self.lower:
             wide = self._wide(plug)
             yield self.writer.port(plug, (at + wide / 2, top + height), frame)

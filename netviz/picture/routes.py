@@ -43,6 +43,7 @@ class Routes:
             if link.label[1] and not link.strong and made.facing(link) and made.step(link):
                 self.words[max(made.row_of[name] for name in made.joined(link))].append(link)
         self.middles: list[float] = []
+        self.tops: list[float] = []
         self.channels: list[Pair] = []
         self._stack()
         self.paths = {link.id: _without_needless(self._path(link)) for link in made.links}
@@ -117,8 +118,13 @@ class Routes:
                     room += _TRACK
                 else:
                     room = max(made.way.channel, room + made.way.channel / 2)
+            outward = max((made.outward(name, BEFORE) for name in below), default=0)
+            # What was here before does not move up.
+            held = min((made.pins[name].v for name in below if name in made.pins), default=0.0)
+            room = max(room, held - outward - start)
             self.channels.append((start, start + room))
-            v = start + room + max((made.outward(name, BEFORE) for name in below), default=0)
+            v = start + room + outward
+            self.tops.append(v)
             depth = max((made.depths[name] for name in below), default=0.0)
             self.middles.append(v + depth / 2)
             v += depth

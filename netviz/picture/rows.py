@@ -9,6 +9,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from math import ceil
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from netviz.picture.blocks import Block
+    from netviz.picture.routes import Routes
 
 Pair = tuple[float, float]
 Station = tuple[str, str]
@@ -36,13 +42,35 @@ class Way:
         return (pair[1], pair[0]) if self.standing else pair
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a box stood in the drawing before, and how large it was.
+
+    ``u`` is its left end in its frame, ``v`` where its row began in its group, ``line`` where that
+    began in the frame. ``lead`` is what its group had left of its first box. ``inner`` and
+    ``outer`` are its sizes without and with its tags.
+    """
+
+    frame: str
+    group: str
+    kind: str
+    row: int
+    u: float
+    v: float
+    line: float
+    lead: float
+    inner: Pair
+    outer: Pair
+
+
 @dataclass(slots=True)
 class Node:
     """A box that wants a place: its ``size`` inside, and the size of each tag on its edge.
 
     ``pinned`` are tags whose edge and place along it are given, counted from the left. ``hub``:
     others gather around it. ``even``: what is in it stays in the middle, whatever its sides carry.
-    ``rim``: it stands before or after all rows, and has next to no size.
+    ``rim``: it stands before or after all rows, and has next to no size. ``least``: what it had
+    in the drawing before.
     """
 
     id: str
@@ -52,6 +80,7 @@ class Node:
     hub: bool = False
     even: bool = False
     rim: str | None = None
+    least: Pair = (0.0, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +96,36 @@ class Link:
     strong: bool = True
 
 
+@dataclass(slots=True)
+class Inside:
+    """What stands in a frame: groups of connected boxes, and where along u wires leave it."""
+
+    size: Pair = (0.0, 0.0)
+    groups: list[Group] = field(default_factory=list)
+    exits: dict[str, tuple[str, float]] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Group:
+    """Connected boxes, each with what stands in it; they stand ``at`` (u, v) in their frame.
+
+    ``was`` is where they stood in the drawing before.
+    """
+
+    children: list[tuple[Block, Inside]]
+    routes: Routes
+    exits: dict[str, tuple[str, float]]
+    at: Pair = (0.0, 0.0)
+    was: Pair | None = None
+
+
 class Arrangement:
     """Connected boxes being set in rows: dealt out, measured and settled one after the other.
 
     ``tags`` are the sizes of plugs, ``lanes`` what a wire needs in the rows that it passes.
     ``edges`` tells on which of its box's four edges a plug sits; ``offsets`` how far it is from the
-    middle of that edge. ``us`` are the middles of boxes and lanes.
+    middle of that edge. ``us`` are the middles of boxes and lanes. ``pins`` are the places of boxes
+    that were here before, counted from where the whole was; what is ``steady`` will be such.
     """
 
     def __init__(self, nodes: list[Node], links: list[Link], way: Way) -> None:
@@ -90,6 +143,8 @@ class Arrangement:
         self.spans: dict[str, float] = {}
         self.depths: dict[str, float] = {}
         self.us: dict[str, float] = {}
+        self.pins: dict[str, Place] = {}
+        self.steady = False
 
     def index(self) -> None:
         """Note where each box and lane is, after the rows have changed."""
@@ -149,3 +204,8 @@ class Arrangement:
                 if here == name:
                     found[plug].append(there)
         return found
+
+
+def on_grid(place: float) -> float:
+    """Return a place that is drawn the same again, however it was counted: on a fine grid."""
+    return ceil(place * 1000 - 1e-4) / 1000

@@ -1,25 +1,31 @@
-"""Find each box its place along its row: as near as can be to what it is joined with. Pure."""
+"""Find each box its place along its row: as near as can be to what it is joined with. Pure.
+
+What has a place from the drawing before keeps it, and so do groups of boxes in their frame.
+"""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from itertools import accumulate, pairwise
+from math import inf
 from typing import TYPE_CHECKING
 
 from netviz.picture.measures import CORNER, LANE
-from netviz.picture.rows import AFTER, BEFORE, BETWEEN_TAGS, LEFT, RIGHT
+from netviz.picture.rows import AFTER, BEFORE, BETWEEN_TAGS, LEFT, RIGHT, on_grid
 
 if TYPE_CHECKING:
-    from netviz.picture.rows import Arrangement
+    from netviz.picture.rows import Arrangement, Group, Pair, Way
 
+Pulls = dict[str, list[tuple[str, float]]]
 _PULLS = 8
 _STAYS = 1e6
+_BETWEEN_GROUPS = 44.0
 _STRAIGHT = 1.0
 
 
 def settle(made: Arrangement) -> None:
     """Move the boxes of each row towards what they are joined with, keeping order and distance."""
-    pulls: dict[str, list[tuple[str, float]]] = defaultdict(list)
+    pulls: Pulls = defaultdict(list)
     for _, stations in made.ways():
         for (a, at_a), (b, at_b) in pairwise(stations):
             shift = made.offsets[at_a] - made.offsets[at_b]
@@ -39,12 +45,97 @@ def settle(made: Arrangement) -> None:
         wanted = [_mean(made, by, made.us[name]) for name, by in zip(row, hung, strict=True)]
         weights = [1.0 if by else _STAYS for by in hung]
         made.us.update(zip(row, spread(wanted, gaps, weights), strict=True))
+    if made.steady:
+        _hold(made, pulls, _lefts(made))
     for _ in range(2):
         for name in made.nodes:
             for edge in (BEFORE, AFTER):
                 _slide(made, name, edge)
-    left = min(at - made.spans[name] / 2 for name, at in made.us.items())
-    made.us = {name: at - left for name, at in made.us.items()}
+    if not made.steady:
+        left = min(at - made.spans[name] / 2 for name, at in made.us.items())
+        made.us = {name: at - left for name, at in made.us.items()}
+
+
+def _lefts(made: Arrangement) -> dict[str, float]:
+    """Return where boxes were; of none, where they are: they will be held there the next time."""
+    if made.pins:
+        return {name: pin.u for name, pin in made.pins.items()}
+    lefts = {name: at - made.spans[name] / 2 for name, at in made.us.items()}
+    first = min(lefts.values())
+    boxes = (name for name, node in made.nodes.items() if not node.rim)
+    return {name: on_grid(lefts[name] - first) for name in boxes}
+
+
+def _hold(made: Arrangement, pulls: Pulls, lefts: dict[str, float]) -> None:
+    """Put boxes back where they were, and the others near them; what is in the way goes right."""
+    for turn in range(_PULLS):
+        before = made.us.copy()
+        for row in made.rows[:: 1 if turn % 2 else -1]:
+            gaps = _distances(made, row)
+            wanted = [_held(made, name, pulls[name], lefts) for name in row]
+            # What is new stands left of what was there only where it has room.
+            for n in reversed(range(len(row) - 1)):
+                if row[n] not in lefts:
+                    wanted[n] = min(wanted[n], wanted[n + 1] - gaps[n])
+            least = made.spans[row[0]] / 2 if row else 0.0
+            for name, want, gap in zip(row, wanted, [*gaps, 0.0], strict=True):
+                half = made.spans[name] / 2
+                made.us[name] = on_grid(max(want, least) - half) + half
+                least = made.us[name] + gap
+        for name in made.nodes:
+            _stretch(made, name, pulls, lefts)
+        if made.us == before:
+            break
+
+
+def _held(
+    made: Arrangement, name: str, pulls: list[tuple[str, float]], lefts: dict[str, float]
+) -> float:
+    """Return where the middle of a box or lane wants to be: where it was, if it was here."""
+    if name not in lefts:
+        return _mean(made, pulls, 0.0)
+    along = 0.0
+    if len(pulls) == 1 and (other := pulls[0][0]) in lefts:
+        # What hangs on a box goes with it.
+        along = max(0.0, made.us[other] - made.spans[other] / 2 - lefts[other])
+    return lefts[name] + made.spans[name] / 2 + along
+
+
+def _stretch(made: Arrangement, name: str, pulls: Pulls, lefts: dict[str, float]) -> None:
+    """Make a hub long enough, to the right, for what came to hang on it alone, or moved there."""
+    hung = [other for other, _ in pulls[name] if [by for by, _ in pulls[other]] == [name]]
+    for other in sorted(hung, key=made.us.__getitem__):
+        span, left = made.spans[other], lefts.get(other, -inf)
+        stayed = name in lefts and made.us[other] - span / 2 - left < _STRAIGHT
+        more = made.us[other] + (span - made.spans[name]) / 2 - made.us[name]
+        # What stands farther off is there because others stand between: a slant leads to it.
+        if made.nodes[name].hub and not stayed and 0 < more < span + made.way.channel:
+            made.spans[name] += more
+            made.us[name] += more / 2
+
+
+def line_up(groups: list[Group], way: Way, longest: Pair) -> Pair:
+    """Give groups their places in a frame, in lines; return how much of it they take.
+
+    What was there before stays where it was as long as what stands before it leaves it room. A line
+    may be as long as the second ``longest`` before that has to leave it.
+    """
+    u0 = v0 = length = depth = line = 0.0
+    for each in groups:
+        u, v = way.turned(each.routes.size)
+        below = depth + _BETWEEN_GROUPS if length else 0.0
+        if each.was and each.was[1] > line:
+            line = each.was[1]
+            u0, v0 = 0.0, max(line, below)
+        if each.was:
+            u0 = max(u0, each.was[0])
+        if u0 and u0 + u > longest[each.was is not None]:
+            u0, v0 = 0.0, below
+        u0 = on_grid(u0) if each.routes.made.steady else u0
+        each.at = (u0, v0)
+        length, depth = max(length, u0 + u), max(depth, v0 + v)
+        u0 += u + _BETWEEN_GROUPS
+    return length, depth
 
 
 def _mean(made: Arrangement, pulls: list[tuple[str, float]], otherwise: float) -> float:

@@ -38,12 +38,11 @@ def parts(
     nothing but text.
     """
     root = ElementTree.fromstring(drawn)
-    axes = root.find(f".//{{{_SVG}}}g[@id='axes_1']")
-    artists = iter(axes if axes is not None else ())
-    found = []
+    _, *artists = root.iterfind(f"{{{_SVG}}}g/{{{_SVG}}}g")  # The page, then what is on it.
+    rest, found = iter(artists), []
     for shape, count in zip(shapes, counts, strict=True):
         group = _group(shape, ghost=ghost)
-        for artist in islice(artists, count):
+        for artist in islice(rest, count):
             group.extend(_tidy(each) for each in artist.iter() if _name(each) != "g")
         found.append(ElementTree.tostring(group, encoding="unicode"))
     return found

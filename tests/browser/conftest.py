@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +15,7 @@ import pytest
 from servers import served
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Locator, Page
 
 
 # What a browser of its own accord asks the network for is turned off.
@@ -30,11 +32,17 @@ OPTIONS = (
 
 @dataclass
 class Visit:
-    """A page, the addresses it asked for, and what went wrong on it."""
+    """A page, the addresses it asked for, what went wrong on it, and what its console says."""
 
     page: Page
     asked: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
+    said: list[str] = field(default_factory=list)
+
+    def shoot(self, name: str) -> None:
+        """Keep a screenshot, to be looked at, where ``NETVIZ_SHOTS`` names a folder for them."""
+        if folder := os.environ.get("NETVIZ_SHOTS"):
+            self.page.screenshot(path=Path(folder) / f"{name}.png")
 
 
 @contextmanager
@@ -50,9 +58,28 @@ def browsing() -> Iterator[Visit]:
         browser = playwright.chromium.launch(executable_path=program, args=list(OPTIONS))
         visit = Visit(browser.new_page(viewport={"width": 1280, "height": 860}))
         visit.page.on("request", lambda request: visit.asked.append(request.url))
+        visit.page.on("console", lambda told: visit.said.append(f"{told.type}: {told.text}"))
         visit.page.on("pageerror", lambda error: visit.errors.append(str(error)))
         yield visit
         browser.close()
+
+
+def run_cell(cell: Locator) -> str:
+    """Run a cell as a learner does, and return what it shows when it has ended."""
+    cell.locator(".cm-content").click()
+    cell.page.keyboard.press("Control+Enter")
+    cell.locator(".jp-InputPrompt", has_text=re.compile("[0-9]")).wait_for()
+    return cell.locator(".jp-OutputArea").inner_text()
+
+
+def add_cell(page: Page, code: str) -> Locator:
+    """Return a new cell at the end of the notebook, with code in it."""
+    page.locator(".jp-Notebook-footer").click()
+    cells = page.locator(".jp-CodeCell")
+    cell = cells.nth(cells.count() - 1)
+    cell.locator(".cm-content").click()
+    page.keyboard.insert_text(code)
+    return cell
 
 
 @pytest.fixture

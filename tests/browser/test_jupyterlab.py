@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import pytest
+from conftest import add_cell, run_cell
 
 if TYPE_CHECKING:
     from conftest import Visit
-    from playwright.sync_api import Locator
 
 pytestmark = pytest.mark.browser
-
-
-def run_cell(cell: Locator) -> str:
-    """Run a cell as a learner does, and return what it shows when it has ended."""
-    cell.locator(".cm-content").click()
-    cell.page.keyboard.press("Control+Enter")
-    cell.locator(".jp-InputPrompt", has_text=re.compile("[0-9]")).wait_for()
-    return cell.locator(".jp-OutputArea").inner_text()
 
 
 def test_lesson_is_open_beside_the_list_of_lessons(lesson: Visit) -> None:
@@ -54,9 +45,5 @@ def test_cell_of_the_lesson_shows_the_lab(lesson: Visit) -> None:
 def test_learner_s_own_cells_build_a_namespace(lesson: Visit) -> None:
     shown = ""
     for code in ("!ip netns add net1", "!ip netns list"):
-        lesson.page.locator(".jp-Notebook-footer").click()  # It adds a cell at the end.
-        cell = lesson.page.locator(".jp-CodeCell").last
-        cell.locator(".cm-content").click()
-        lesson.page.keyboard.insert_text(code)
-        shown = run_cell(cell)
+        shown = run_cell(add_cell(lesson.page, code))
     assert shown == "net1\n"

@@ -6,10 +6,14 @@ import asyncio
 import json
 import signal
 import urllib.error
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
+import websocket
 from jupyter_client.session import Session
 from kernels import DEADLINE, all_end, processes_of
 from servers import Server, command, served
@@ -39,12 +43,61 @@ async def run_cell(server: Server, kernel: str, code: str) -> str:
             return text
 
 
+def new_kernel(server: Server, lesson: str = "00-start-here") -> str:
+    """Open a lesson as a browser does, and return its kernel's id."""
+    file, kernel = f"{lesson}.ipynb", {"name": "netviz"}
+    session = {"path": file, "type": "notebook", "name": file, "kernel": kernel}
+    return server.ask("/api/sessions", session)["kernel"]["id"]
+
+
+def in_kernel(server: Server, kernel: str, code: str) -> str:
+    """Run a cell."""
+    return asyncio.run(asyncio.wait_for(run_cell(server, kernel, code), DEADLINE))
+
+
 def in_new_kernel(server: Server, code: str) -> str:
-    """Open the first lesson as a browser does, and run a cell in it."""
-    kernel = {"name": "netviz"}
-    session = {"path": "00-start-here.ipynb", "type": "notebook", "name": "", "kernel": kernel}
-    opened = server.ask("/api/sessions", session)["kernel"]["id"]
-    return asyncio.run(asyncio.wait_for(run_cell(server, opened, code), DEADLINE))
+    """Open the first lesson, and run a cell in it."""
+    return in_kernel(server, new_kernel(server), code)
+
+
+@dataclass
+class Screen:
+    """A terminal in the browser."""
+
+    socket: websocket.WebSocket
+    seen: str = ""
+
+    def type(self, keys: str) -> None:
+        """Press keys."""
+        self.socket.send(json.dumps(["stdin", keys]))
+
+    def wait_for(self, text: str) -> None:
+        """Read until ``text`` appears, and forget what was before it."""
+        while text not in self.seen:
+            assert self._read(), f"no {text!r} in {self.seen!r}"
+        self.seen = self.seen.split(text, 1)[1]
+
+    def end(self) -> str:
+        """Read until the server says that it has ended, and return the rest."""
+        while self._read():
+            pass
+        return self.seen
+
+    def _read(self) -> bool:
+        kind, *content = json.loads(self.socket.recv())
+        if kind == "stdout":
+            self.seen += content[0]
+        return kind != "disconnect"
+
+
+@contextmanager
+def terminal(server: Server, **asked: object) -> Iterator[Screen]:
+    """Open a terminal as a browser does, and ask for more than a browser would."""
+    name = server.ask("/api/terminals", asked)["name"]
+    address = f"{server.root}/terminals/websocket/{name}?token={server.token}"
+    socket = websocket.create_connection(address.replace("http", "ws", 1), timeout=DEADLINE)
+    with closing(socket):
+        yield Screen(socket)
 
 
 def refusal(url: str) -> int:
@@ -68,11 +121,77 @@ def test_notebook_runs_in_the_lab_and_in_the_learner_s_folder(tmp_path: Path) ->
     assert seen.splitlines() == ["root", "lab", str(tmp_path / "mine"), "00-start-here.ipynb", "1"]
 
 
-def test_no_other_kernel_and_no_terminal_is_offered(tmp_path: Path) -> None:
+def test_no_other_kernel_is_offered(tmp_path: Path) -> None:
     with served(home=tmp_path) as server:
         offered = server.ask("/api/kernelspecs")
         assert (offered["default"], list(offered["kernelspecs"])) == ("netviz", ["netviz"])
-        assert refusal(f"{server.root}/api/terminals?token={server.token}") == 404
+
+
+def test_terminal_waits_for_a_lesson_and_enters_its_lab(tmp_path: Path) -> None:
+    folder = tmp_path / "mine"
+    with served("--folder", str(folder), home=tmp_path) as server, terminal(server) as screen:
+        screen.wait_for("Open a lesson: this terminal enters its lab as soon as it runs.")
+        kernel = new_kernel(server, "02-veth")
+        screen.wait_for("root@lab")
+        screen.type("ip netns add fromterm; id -un; hostname; pwd; echo d''one\r")
+        screen.wait_for(f"root\r\nlab\r\n{folder}\r\ndone")
+        assert in_kernel(server, kernel, "!ip netns list; hostname other") == "fromterm\n"
+        screen.type("hostname\r")
+        screen.wait_for("other")
+
+
+def test_terminal_ends_with_the_shell_and_with_the_lab(tmp_path: Path) -> None:
+    with served(home=tmp_path) as server:
+        kernel = new_kernel(server)
+        in_kernel(server, kernel, "pass")
+        with terminal(server) as first, terminal(server) as second:
+            for screen in (first, second):
+                screen.wait_for("root@lab")
+            first.type("exit\r")
+            assert first.end().endswith("exit\r\n")
+            server.ask(f"/api/kernels/{kernel}/restart", {})
+            second.end()
+        assert server.ask("/api/terminals") == []
+
+
+def test_terminal_asks_which_of_several_lessons_is_meant(tmp_path: Path) -> None:
+    with served(home=tmp_path) as server:
+        for name in ("02-veth", "04-bridge"):
+            in_kernel(server, new_kernel(server, name), f"!ip netns add in-{name}")
+        with terminal(server) as screen:
+            screen.wait_for("  04-bridge  ")
+            screen.wait_for("  02-veth  ")
+            screen.wait_for("[1]: ")
+            screen.type("2\r")
+            screen.wait_for("root@lab")
+            screen.type("ip netns list\r")
+            screen.wait_for("in-02-veth\r\n")
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"shell_command": ["/bin/sh", "-c", "echo mine; sleep 1000"]},
+        {"extra_env": {"ASKED": "mine"}},
+    ],
+)
+def test_no_request_gets_another_program_or_environment(tmp_path: Path, asked: dict) -> None:
+    with served(home=tmp_path) as server, terminal(server, **asked) as screen:
+        screen.wait_for("Open a lesson: ")
+        new_kernel(server)
+        screen.wait_for("root@lab")
+        screen.type("echo ${ASKED-nothing} was heard\r")
+        screen.wait_for("nothing was heard")
+
+
+def test_killed_server_leaves_no_terminal(tmp_path: Path) -> None:
+    with served(home=tmp_path) as server:
+        in_new_kernel(server, "pass")
+        with terminal(server) as screen:
+            screen.wait_for("root@lab")
+            screen.type("sleep 1000\r")
+            with all_end(processes_of(server.process.pid)):
+                server.process.kill()
 
 
 def test_page_asks_for_no_news_and_no_extensions(tmp_path: Path) -> None:

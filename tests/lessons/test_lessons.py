@@ -39,7 +39,7 @@ def run(lab: Notebook, number: str) -> Said:
 def say(lab: Notebook, source: str) -> str:
     done = lab.run(source)
     assert done.status == "ok", f"{source}\n{done.error}"
-    return done.text + (done.value or "")
+    return done.text + (done.value or "") + "".join(done.pictures)
 
 
 def assert_unsolved(told: str) -> None:
@@ -63,11 +63,13 @@ def test_00_start_here(own_lab: Notebook) -> None:
     assert said[5].split()[:3] == ["root", "lab", "lo"]
     assert len(said[5].splitlines()) == 3
     assert "Read-only file system" in said[8]
-    assert said[11].split() == ["net2", "net1"]
-    assert "eth0 (down), joined with net2:eth0" in said[13]
-    assert "eth0 with 10.0.0.1/24, joined with net2:eth0" in said[16]
-    assert "3 packets transmitted, 3 received" in said[18]
-    assert "Network is unreachable" in said[18]
+    assert said[11].startswith("The root namespace root has only a loopback.")
+    assert said[13].split() == ["net2", "net1"]
+    assert any("eth0 (down), joined with net2:eth0" in told for told in own_lab.redrawn)
+    assert any("eth0 with 10.0.0.1/24, joined with" in told for told in own_lab.redrawn)
+    assert "eth0 with 10.0.0.1/24, joined with net2:eth0" in said[17]
+    assert "3 packets transmitted, 3 received" in said[19]
+    assert "Network is unreachable" in said[19]
 
 
 def test_01_namespaces(own_lab: Notebook) -> None:

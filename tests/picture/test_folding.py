@@ -98,3 +98,13 @@ def test_namespaces_without_a_cable_are_folded_as_well() -> None:
     for _ in range(100):
         net.space()
     assert sorted(kinds(plan_of(net))) == ["folded", "frame"]
+
+
+def test_leaves_whose_interfaces_differ_in_a_number_are_equal() -> None:
+    net = Net()
+    bridge = net.bridge(ROOT)
+    for number in range(61):
+        net.cable(ROOT, net.space(), f"port{number}", f"veth{number}", port=bridge)
+    plan = layout(graph(net.snapshot()), text_width)
+    assert kinds(plan).count("folded") == 1
+    assert "veth0 … veth60" in [port.text for port in plan.ports]

@@ -1,0 +1,144 @@
+"""Pictures of one network as it changes: frames, and the film that a page shows.
+
+A frame is drawn with what the camera keeps from the one before: boxes stay where they were, and
+only what looks otherwise is drawn at all. A film says each shape once, however many frames have it,
+so one of a hundred frames is not much larger than one of ten.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from netviz.changes import Changes
+from netviz.graphs import graph
+from netviz.picture import words
+from netviz.picture.cards import Card, cards
+from netviz.picture.drawing import pieces, text_width
+from netviz.picture.layout import layout
+from netviz.picture.memory import Memory
+from netviz.picture.svg import whole
+from netviz.picture.themes import THEMES
+
+if TYPE_CHECKING:
+    from netviz.changes import Change
+    from netviz.model import Interface, Namespace, Snapshot
+    from netviz.picture.shapes import Plan, Shape
+
+_MOST_TOLD = 8
+_BY_ITSELF = ("neighbour",)  # The kernel moves its entries on as time goes by.
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One picture: its ``parts`` are SVG text, ``cards`` are what its boxes tell when asked.
+
+    ``changed`` are the ids of what is otherwise than in the frame before, ``told`` tells it. In a
+    recording it has the second that it was taken ``at``, and the ``command`` before it.
+    """
+
+    plan: Plan
+    parts: tuple[str, ...]
+    cards: dict[str, Card]
+    alt: str
+    changed: tuple[str, ...] = ()
+    told: tuple[str, ...] = ()
+    at: float | None = None
+    command: str | None = None
+
+    @property
+    def svg(self) -> str:
+        """The picture as SVG text."""
+        return whole(self.plan, self.parts, THEMES["light"].page, self.alt)
+
+
+@dataclass(slots=True)
+class Camera:
+    """Takes one frame after the other of a network."""
+
+    memory: Memory = field(default_factory=Memory)
+    drawn: dict[Shape, str] = field(default_factory=dict)
+
+    def take(self, network: Snapshot, changes: Changes = Changes()) -> Frame:  # noqa: B008
+        """Return a network's picture; ``changes`` are those since the one before."""
+        plan = layout(graph(network), text_width, memory=self.memory)
+        new = [shape for shape in dict.fromkeys(plan.shapes) if shape not in self.drawn]
+        fresh = dict(zip(new, pieces(plan, THEMES["light"], new), strict=True)) if new else {}
+        self.drawn = {shape: fresh.get(shape) or self.drawn[shape] for shape in plan.shapes}
+        drawn = {shape.gid for shape in plan.shapes if hasattr(shape, "gid")}
+        told = [str(change) for change in changes[:_MOST_TOLD]]
+        if len(changes) > _MOST_TOLD:
+            told.append(f"and {len(changes) - _MOST_TOLD} more changes")
+        return Frame(
+            plan,
+            tuple(self.drawn[shape] for shape in plan.shapes),
+            _told(network, drawn),
+            words.alternative(network),
+            tuple(each for each in dict.fromkeys(_changed(changes, network)) if each in drawn),
+            tuple(told),
+        )
+
+    def count(self, frame: Frame, network: Snapshot) -> Frame:
+        """Return a frame again, with what its cards tell now: only counters have changed."""
+        told = _told(network, frame.cards.keys())
+        return replace(frame, cards=told, changed=(), told=())
+
+
+def film(frames: Iterable[Frame]) -> bytes:
+    """Return frames as a page reads them: JSON, deflated."""
+    parts: dict[str, int] = {}
+    told: dict[str, int] = {}
+    shot = []
+    for frame in frames:
+        shown = {"size": (frame.plan.width, frame.plan.height), "alt": frame.alt}
+        order = [parts.setdefault(part, len(parts)) for part in frame.parts]
+        said = {name: json.dumps(card.to_dict()) for name, card in frame.cards.items()}
+        about = {name: told.setdefault(card, len(told)) for name, card in said.items()}
+        changes = {"changed": frame.changed, "told": frame.told}
+        when = {} if frame.at is None else {"at": frame.at, "command": frame.command}
+        shot.append(shown | {"order": order, "cards": about} | changes | when)
+    pool = [json.loads(card) for card in told]
+    return zlib.compress(json.dumps({"parts": [*parts], "cards": pool, "frames": shot}).encode())
+
+
+def _told(network: Snapshot, drawn: Collection[str]) -> dict[str, Card]:
+    """Return the cards of what is drawn."""
+    return {name: card for name, card in cards(network).items() if name in drawn}
+
+
+def _changed(changes: Iterable[Change], network: Snapshot) -> Iterator[str]:
+    """Yield the ids of the shapes that show what is otherwise."""
+    spaces = {namespace.name: namespace for namespace in network.namespaces}
+    for change in changes:
+        space = spaces.get(change.namespace)
+        if space is None or (
+            change.kind in _BY_ITSELF and None not in (change.before, change.after)
+        ):
+            continue
+        links = {link.name: link for link in space.interfaces}
+        link = links.get(_device(change))
+        yield from _of_link(space, link) if link else ()
+        if link is None or change.kind in ("address", "neighbour"):
+            yield f"ns-{space.id}-0"
+
+
+def _device(change: Change) -> str:
+    """Return the device that a change is about; a route may begin with a word that is one, too."""
+    if change.kind in ("interface", "address"):
+        return change.name.split(" ")[0]
+    return str(getattr(change.after or change.before, "dev", ""))
+
+
+def _of_link(space: Namespace, link: Interface) -> Iterator[str]:
+    """Yield the ids of an interface's tag, of its cable and of the box that it is plugged into."""
+    yield f"if-{space.id}-{link.index}"
+    for far in (link.peer, link.lower):
+        for kind in ("veth", "lower") if far else ():
+            one, other = (space.id, link.index), far.key if far else ()
+            yield "-".join(("wire", *map(str, (*one, *other)), kind))
+            yield "-".join(("wire", *map(str, (*other, *one)), kind))
+    if link.master:
+        yield f"if-{link.master.id}-{link.master.index}"

@@ -1,0 +1,167 @@
+"""The living picture: it shows the network as it is, and again as soon as that is another one.
+
+A thread waits for signs of change, lets a burst end, reads afresh what is so, and draws what is
+different. What it shows is always one reading of the kernel, never a sum of events.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from threading import Condition, Event, Thread
+from typing import TYPE_CHECKING
+from weakref import WeakSet
+
+from netviz.errors import NetvizError
+from netviz.net.discovery import snapshot
+from netviz.net.events import Events
+from netviz.picture.film import Camera
+
+if TYPE_CHECKING:
+    from netviz.model import Snapshot
+    from netviz.picture.film import Frame
+    from netviz.picture.widgets import Shown
+
+_GLANCE = 1.0  # Packet filters, switches and processes give no sign.
+_SHARE = 20  # Of the time, looking without a sign takes at most one part in so many,
+_OF_A_BURST = 5  # and looking into a burst one in so many.
+_LONGEST = 0.06
+_PATIENCE = 2.0
+
+_running: WeakSet[Live] = WeakSet()
+
+
+def live() -> Live:
+    """Return the picture that follows this lab, or outside a lab this machine.
+
+    A notebook shows it as a widget; shown twice, it is the same one. It only reads.
+
+    Equivalent to: ``netviz draw`` after each line of ``ip monitor all all-nsid``.
+
+    Raises ``DiscoveryError`` where not even the root namespace can be read.
+    """
+    for each in _running:
+        return each
+    started = Live()
+    _running.add(started)
+    return started
+
+
+class Live:
+    """A picture that follows a network. ``frame`` is the newest one, ``network`` what it shows.
+
+    ``trouble`` is why it cannot follow just now, if it cannot, or what a listener failed with.
+    """
+
+    def __init__(self) -> None:
+        self.trouble: NetvizError | None = None
+        self._camera = Camera()
+        self._listeners: list[Callable[[Frame], object]] = []
+        self._shown: Shown | None = None
+        self._stop = Event()
+        self._looked = Condition()
+        self._asked = self._answered = 0
+        self.network = snapshot()
+        self.frame = self._camera.take(self.network)
+        self._events = Events()
+        self._thread = Thread(target=self._follow, name="netviz-live", daemon=True)
+        self._thread.start()
+
+    def __repr__(self) -> str:
+        """Return the picture in words."""
+        return self.frame.alt
+
+    @contextmanager
+    def listening(self, act: Callable[[Frame], object]) -> Iterator[None]:
+        """Call ``act`` with each new frame meanwhile, in the thread that draws."""
+        self._listeners.append(act)
+        try:
+            yield
+        finally:
+            self._listeners.remove(act)
+
+    def settle(self) -> None:
+        """Return when the picture shows what was so before the call, after two seconds anyway."""
+        if not self._thread.is_alive():
+            return
+        with self._looked:
+            self._asked += 1
+            asked = self._asked
+            self._events.wake()
+            self._looked.wait_for(lambda: self._answered >= asked or self._ended(), _PATIENCE)
+
+    def stop(self) -> None:
+        """Follow no longer. The last picture stays."""
+        _running.discard(self)
+        self._stop.set()
+        self._events.wake()
+        self._thread.join()
+
+    def _ended(self) -> bool:
+        return not self._thread.is_alive()
+
+    def _follow(self) -> None:
+        try:
+            with self._events as events:
+                while not self._stop.is_set():
+                    cost = self._look()
+                    events.wait(
+                        max(_GLANCE, _SHARE * cost), longest=max(_LONGEST, _OF_A_BURST * cost)
+                    )
+        except OSError as error:
+            self.trouble = NetvizError(
+                f"the picture cannot follow the network: {error.strerror}",
+                command="ip monitor all",
+                remedy="draw it when you want to see it: netviz.draw()",
+            )
+
+    def _look(self) -> float:
+        """Read, and draw what is new; return how many seconds that took."""
+        began, asked = time.monotonic(), self._asked
+        try:
+            after = snapshot()
+            self.trouble = None
+        except NetvizError as error:
+            self.trouble = error
+            after = self.network
+        # A listener finds the network that the frame shows.
+        before, self.network = self.network, after
+        changes = before.diff(after)
+        if changes or _looks(before) != _looks(after):
+            self._show(self._camera.take(after, changes))
+        elif after != before:  # Something was counted.
+            self._show(self._camera.count(self.frame, after))
+        with self._looked:
+            self._answered = asked
+            self._looked.notify_all()
+        return time.monotonic() - began
+
+    def _show(self, frame: Frame) -> None:
+        self.frame = frame
+        for act in [*self._listeners]:
+            try:
+                act(frame)
+            except Exception as error:  # Whatever it is: the others still want to know.
+                self.trouble = NetvizError(f"a listener of the picture failed: {error!r}")
+
+    def _ipython_display_(self) -> None:
+        from netviz.picture import widgets
+
+        if self._shown is None:
+            self._shown = shown = widgets.Shown([self.frame])
+            self._listeners.append(lambda frame: shown.update([frame]))
+            widgets.at_the_end_of_each_cell(self._keep)
+        self._shown.display()
+
+    def _keep(self) -> None:
+        """Let a notebook that is saved now have the picture of now."""
+        if self._shown and not self._stop.is_set():
+            self.settle()
+            self._shown.keep()
+
+
+def _looks(network: Snapshot) -> object:
+    """Return what a picture shows beyond what `netviz.changes` compares."""
+    spaces = [(each.id, each.held_by, each.names, each.pids) for each in network.namespaces]
+    return spaces, network.warnings

@@ -1,0 +1,102 @@
+"""HTML pages that show films: one file that replays a recording, and one that follows a lab.
+
+Each is whole: style, script and pictures are in it, and nothing else may be loaded (a policy says
+so to the browser). The last picture stands in it as it is, for who has no JavaScript.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Sequence
+from functools import cache
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from netviz.picture.film import film
+from netviz.picture.themes import THEMES
+
+if TYPE_CHECKING:
+    from netviz.picture.film import Frame
+
+_HERE = Path(__file__).parent
+_BYTES = "const bytes = (text) => Uint8Array.from(atob(text), (each) => each.charCodeAt(0));"
+_PLAY = """
+const film = bytes(document.getElementById("film").textContent);
+el.replaceChildren();
+const view = await render({ model: { get: () => film, on: () => {} }, el });
+// In a page of its own the keys that step need no focus.
+addEventListener("keydown", (event) => event.target === document.body && view.key(event));
+"""
+_FOLLOW = """
+let film;
+let tell = () => { el.replaceChildren(); render({ model, el }); };
+const model = { get: () => film, on: (_, act) => { tell = act; } };
+const heard = new EventSource(`events${location.search}`);
+heard.onmessage = (event) => { film = bytes(event.data); tell(); };
+heard.onerror = () => { document.getElementById("end").hidden = false; };
+heard.onopen = () => { document.getElementById("end").hidden = true; };
+"""
+_PAGE = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="{policy}">
+<title>{title}</title>
+<link rel="icon" href="data:,">
+<style>
+body {{ margin: 0; padding: 12px 20px; font: 15px/1.5 system-ui, sans-serif; color-scheme: light; }}
+h1 {{ font-size: 18px; margin: 0 0 6px; }}
+@media (prefers-color-scheme: dark) {{
+  .js body {{ background: #111418; color: #e9eef3; color-scheme: dark; }}
+}}
+</style>
+</head>
+<body>
+<h1>{title}</h1>
+<main id="nv">
+{still}</main>
+{rest}
+<script type="module">{script}</script>
+</body>
+</html>
+"""
+
+
+@cache
+def script() -> str:
+    """Return the view's script, with the colours of the dark theme and the style in it."""
+    light, dark = THEMES["light"], THEMES["dark"]
+    pairs = {a: b for a, b in zip(light, dark, strict=True) if isinstance(a, str) and a != b}
+    for kind, (fill, edge) in light.boxes.items():
+        pairs |= dict(zip((fill, edge), dark.boxes[kind], strict=True))
+    text = (_HERE / "view.js").read_text()
+    text = text.replace("const DARK = {};", f"const DARK = {json.dumps(pairs)};")
+    style = (_HERE / "view.css").read_text()
+    return text.replace('const STYLE = "";', f"const STYLE = {json.dumps(style)};")
+
+
+def player(frames: Sequence[Frame], title: str) -> str:
+    """Return a page that replays some frames, without a kernel and without a network."""
+    packed = base64.b64encode(film(frames)).decode()
+    rest = f'<script type="text/plain" id="film">{packed}</script>'
+    return _page(title, frames[-1], rest, _PLAY, "")
+
+
+def follower(frame: Frame, title: str) -> str:
+    """Return a page that shows what its server tells it next: see `netviz.picture.watching`."""
+    rest = '<p id="end" role="status" hidden>The program that draws has ended, or is busy.</p>'
+    return _page(title, frame, rest, _FOLLOW, "connect-src 'self';")
+
+
+def _page(title: str, frame: Frame, rest: str, start: str, more: str) -> str:
+    begin = 'const el = document.getElementById("nv");\ndocument.documentElement.className = "js";'
+    whole = "\n".join((script(), _BYTES, begin, start))
+    digest = base64.b64encode(hashlib.sha256(whole.encode()).digest()).decode()
+    policy = f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; "
+    policy += f"img-src data: blob:; base-uri 'none'; form-action 'none'; {more}"
+    shown = {"policy": policy.strip(), "title": escape(title), "still": frame.svg}
+    return _PAGE.format(**shown, rest=rest, script=whole)

@@ -1,0 +1,137 @@
+"""A living picture outside of notebooks: a page on this machine, or a file that is written anew.
+
+The page is served on the loopback only, to whoever knows its token; a server-sent event a frame is
+all that it is told.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import secrets
+import socket
+import sys
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Event
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qs
+
+from netviz.errors import NetvizError
+from netviz.picture.film import film
+from netviz.picture.pages import follower
+
+if TYPE_CHECKING:
+    from netviz.picture.film import Frame
+    from netviz.picture.live import Live
+
+_LOOPBACK = "127.0.0.1"
+_PORTS = 65536
+_BEAT = 5.0  # Seconds, until a page that has been closed is noticed.
+_TITLE = "The network, as it is"
+_HEADERS = {
+    "Cache-Control": "no-store",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+def listener(port: int = 0) -> socket.socket:
+    """Return a socket that listens on this machine's loopback; on another port if it is taken."""
+    for number in (port, 0) if 0 <= port < _PORTS else (0,):
+        with suppress(OSError):
+            return socket.create_server((_LOOPBACK, number))
+    raise NetvizError(f"cannot listen on {_LOOPBACK}", remedy="bring the loopback up")
+
+
+class Page(ThreadingHTTPServer):
+    """The page of a picture. ``url`` is its address, with the token."""
+
+    daemon_threads = True
+
+    def __init__(self, live: Live, heard: socket.socket, title: str | None = None) -> None:
+        super().__init__(heard.getsockname(), _Answer, bind_and_activate=False)
+        self.socket.close()
+        self.socket = heard
+        self.live = live
+        self.title = title or _TITLE
+        self.token = secrets.token_urlsafe(16)
+        self.url = f"http://{_LOOPBACK}:{heard.getsockname()[1]}/?token={self.token}"
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say nothing of a page that was closed while it was sent."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)  # type: ignore[arg-type]
+
+
+class _Answer(BaseHTTPRequestHandler):
+    """What is said to one request, in a thread of its own."""
+
+    server: Page
+
+    def do_GET(self) -> None:
+        """Send the page, or tell it the frames as they come."""
+        path, _, query = self.path.partition("?")
+        token = parse_qs(query).get("token", [""])[0]
+        if not secrets.compare_digest(token.encode(), self.server.token.encode()):
+            self.send_error(403, "The token is missing or wrong")
+        elif path == "/":
+            self._begin("text/html; charset=utf-8")
+            self.wfile.write(follower(self.server.live.frame, self.server.title).encode())
+        elif path == "/events":
+            self._begin("text/event-stream")
+            self._tell(self.server.live)
+        else:
+            self.send_error(404)
+
+    def _begin(self, kind: str) -> None:
+        self.send_response(200)
+        for name, value in _HEADERS.items():
+            self.send_header(name, value)
+        self.send_header("Content-Type", kind)
+        self.end_headers()
+
+    def _tell(self, live: Live) -> None:
+        new = Event()
+        new.set()
+        with live.listening(lambda _: new.set()):
+            while True:
+                line = ":\n\n"  # Nothing new; but that a page is gone is noticed.
+                if new.wait(_BEAT):
+                    new.clear()
+                    line = f"data: {base64.b64encode(film([live.frame])).decode()}\n\n"
+                self.wfile.write(line.encode())
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing: the library never prints."""
+
+
+def keep_drawn(live: Live, file: Path, fmt: str, theme: str, title: str | None) -> None:
+    """Write the picture to a file, and anew whenever it is another one, until an interrupt.
+
+    Whoever reads it finds a whole picture at any time.
+    """
+    from netviz.picture.drawing import draw
+
+    changed = Event()
+
+    def notice(frame: Frame) -> None:
+        if frame.parts != shown:
+            changed.set()
+
+    shown = live.frame.parts
+    with live.listening(notice):
+        while True:
+            shown = live.frame.parts
+            half = file.with_name(f".{file.name}.{os.getpid()}")
+            try:
+                half.write_bytes(draw(live.network, title=title, theme=theme).render(fmt))
+                half.replace(file)
+            except OSError as error:
+                why = f"cannot write '{file}': {error.strerror}"
+                raise NetvizError(why, remedy="name another file with -o") from error
+            finally:
+                half.unlink(missing_ok=True)
+            changed.wait()
+            changed.clear()

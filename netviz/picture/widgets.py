@@ -1,0 +1,93 @@
+"""Films in a notebook: a widget, and beside it the picture itself for whoever shows no widgets.
+
+A saved notebook has a copy of a widget for each one that was shown. So the widget's own script is a
+few lines that unpack the rest; that, and the film, are sent and saved deflated.
+"""
+
+from __future__ import annotations
+
+import uuid
+import zlib
+from collections.abc import Sequence
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import anywidget
+import traitlets
+from IPython import get_ipython
+
+from netviz.picture.film import film
+from netviz.picture.pages import script
+
+if TYPE_CHECKING:
+    from netviz.picture.film import Frame
+
+_VIEW = "application/vnd.jupyter.widget-view+json"
+# The module is loaded once for a page, whatever it shows.
+_LOADER = """
+const unpacked = async (data) => new Response(
+  new Blob([data]).stream().pipeThrough(new DecompressionStream("deflate"))).text();
+const load = async (code) => import(
+  URL.createObjectURL(new Blob([await unpacked(code)], { type: "text/javascript" })));
+export default { async render({ model, el }) {
+  const code = model.get("code");
+  const views = (globalThis.netviz ??= new Map());
+  if (!views.has(code.byteLength)) views.set(code.byteLength, load(code));
+  (await views.get(code.byteLength)).render({ model, el });
+} };
+"""
+
+
+@cache
+def _code() -> bytes:
+    return zlib.compress(script().encode(), 9)
+
+
+class Projector(anywidget.AnyWidget):
+    """The widget: it has a film, and the script that shows it."""
+
+    _esm = _LOADER
+    code = traitlets.Bytes().tag(sync=True)
+    film = traitlets.Bytes().tag(sync=True)
+
+
+class Shown:
+    """Frames in a notebook. The picture beside the widget is the one that was last `kept`."""
+
+    def __init__(self, frames: Sequence[Frame]) -> None:
+        self._frame = frames[-1]
+        self._kept: tuple[str, ...] = ()
+        self._place = ""
+        self._widget = Projector(code=_code(), film=film(frames))
+
+    def update(self, frames: Sequence[Frame]) -> None:
+        """Show other frames; from any thread."""
+        self._frame = frames[-1]
+        self._widget.film = film(frames)
+
+    def display(self) -> None:
+        """Show it as the output of the cell that runs. An earlier output is left as it is."""
+        self._place = uuid.uuid4().hex
+        self._publish(update=False)
+
+    def keep(self) -> None:
+        """Let the output have the picture of now, should the notebook be saved."""
+        if self._place and self._kept != self._frame.parts:
+            self._publish(update=True)
+
+    def _publish(self, *, update: bool) -> None:
+        shell: Any = get_ipython()
+        frame = self._frame
+        self._kept = frame.parts
+        view = {"version_major": 2, "version_minor": 0, "model_id": self._widget.model_id}
+        page = f'<div style="overflow-x: auto">{frame.svg}</div>'
+        data = {_VIEW: view, "text/html": page, "text/plain": frame.alt}
+        told = {"display_id": self._place}
+        shell.display_pub.publish(data=data, metadata={}, transient=told, update=update)
+
+
+def at_the_end_of_each_cell(act: Any) -> None:
+    """Call ``act()`` when a cell has ended; nothing where there are no cells."""
+    shell: Any = get_ipython()
+    if shell is not None:
+        shell.events.register("post_run_cell", lambda *_: act())
