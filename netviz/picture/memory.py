@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from math import floor
 from typing import TYPE_CHECKING
 
 from netviz.picture.page import NOTHING, Least
@@ -113,7 +112,7 @@ def stood(frame: str, children: list[Block], routes: Routes, at: Pair) -> dict[s
         outer = made.spans[name], made.depths[name]
         u = on_grid(at[0] + made.us[name] - outer[0] / 2)
         found[name] = Place(
-            frame, children[0].gid, child.kind, row, u, floor(routes.tops[row] * 1000) / 1000,
+            frame, children[0].gid, child.kind, row, u, round(routes.tops[row], 6),
             at[1], lead, made.nodes[name].size, outer,
         )  # fmt: skip
     return found

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _TRACK = 16.0
 _WORDS = 12.0
 _STRAIGHT = 1.0
+_HAIR = 1e-5
 
 
 class Routes:
@@ -121,7 +122,8 @@ class Routes:
             outward = max((made.outward(name, BEFORE) for name in below), default=0)
             # What was here before does not move up.
             held = min((made.pins[name].v for name in below if name in made.pins), default=0.0)
-            room = max(room, held - outward - start)
+            if held > start + room + outward + _HAIR:
+                room = held - outward - start
             self.channels.append((start, start + room))
             v = start + room + outward
             self.tops.append(v)

@@ -208,4 +208,4 @@ class Arrangement:
 
 def on_grid(place: float) -> float:
     """Return a place that is drawn the same again, however it was counted: on a fine grid."""
-    return ceil(place * 1000 - 1e-4) / 1000
+    return ceil(place * 1e6 - 1e-3) / 1e6

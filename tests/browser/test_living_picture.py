@@ -217,3 +217,25 @@ def test_recording_goes_back_and_forth(lesson: Visit) -> None:
     part(picture, "three").wait_for()
     lesson.shoot("recording")
     assert lesson.errors == []
+
+
+def test_what_is_typed_in_a_terminal_appears_and_is_recorded(
+    lesson: Visit, picture: Locator
+) -> None:
+    run_cell(add_cell(lesson.page, "recording = nv.record()"))
+    for menu, item in ((".lm-MenuBar-item", "File"), (".lm-Menu-item", "New")):
+        lesson.page.locator(menu, has_text=re.compile(f"^{item}$")).click()
+    lesson.page.locator(".lm-Menu-item", has_text=re.compile("^Terminal$")).click()
+    lesson.page.locator(".jp-Terminal").click()
+    lesson.page.keyboard.type("ip netns add fromhere\n")
+    part(picture, "fromhere").wait_for(state="attached")
+    lesson.shoot("terminal")
+    lesson.page.locator(".lm-TabBar-tab", has_text="00-start-here.ipynb").first.click()
+    part(picture, "fromhere").wait_for()
+    assert "$ ip netns add fromhere" in told_by(lesson)
+
+
+def told_by(lesson: Visit) -> str:
+    """Return what a recording tells of its commands."""
+    return run_cell(add_cell(lesson.page, "from netviz.picture.replay import frames\n"
+                             "[it.command for it in frames(recording.moments)]"))  # fmt: skip
