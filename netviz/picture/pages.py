@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 from functools import cache
 from html import escape
@@ -21,7 +22,10 @@ from netviz.picture.themes import THEMES
 if TYPE_CHECKING:
     from netviz.picture.film import Frame
 
-_HERE = Path(__file__).parent
+_VIEW = Path(__file__).parent / "view"
+_MODULES = ("kit", "theme", "lens", "card", "glow", "plan", "saving", "stage", "timeline", "view")
+_IMPORT = re.compile("^import .*\n|^export (?!async function render)|^ +", re.MULTILINE)
+_SILENT = re.compile("^ *//.*\n", re.MULTILINE)
 _BYTES = "const bytes = (text) => Uint8Array.from(atob(text), (each) => each.charCodeAt(0));"
 _PLAY = """
 const film = bytes(document.getElementById("film").textContent);
@@ -68,14 +72,18 @@ h1 {{ font-size: 18px; margin: 0 0 6px; }}
 
 @cache
 def script() -> str:
-    """Return the view's script, with the colours of the dark theme and the style in it."""
+    """Return the view as one module, with the colours of the dark theme and the style in it.
+
+    Its own modules import each other when they are read by themselves; here they stand in one file.
+    """
     light, dark = THEMES["light"], THEMES["dark"]
     pairs = {a: b for a, b in zip(light, dark, strict=True) if isinstance(a, str) and a != b}
     for kind, (fill, edge) in light.boxes.items():
         pairs |= dict(zip((fill, edge), dark.boxes[kind], strict=True))
-    text = (_HERE / "view.js").read_text()
+    text = "".join((_VIEW / f"{name}.js").read_text() for name in _MODULES)
+    text = _IMPORT.sub("", _SILENT.sub("", text))
     text = text.replace("const DARK = {};", f"const DARK = {json.dumps(pairs)};")
-    style = (_HERE / "view.css").read_text()
+    style = " ".join((_VIEW / "view.css").read_text().split())
     return text.replace('const STYLE = "";', f"const STYLE = {json.dumps(style)};")
 
 

@@ -1,0 +1,221 @@
+// A picture in a page: a widget's, a page's that follows a lab, or a recording's.
+//
+// Python draws. What comes is a film: a pool of SVG groups (`parts`) and of cards, and frames that
+// name some of them in order.
+
+import { Card } from "./card.js";
+import { Glow } from "./glow.js";
+import { button, make, unpacked } from "./kit.js";
+import { Lens } from "./lens.js";
+import { Plan } from "./plan.js";
+import { savePNG, saveSVG } from "./saving.js";
+import { Stage } from "./stage.js";
+import { isDark, whenItTurns } from "./theme.js";
+import { Timeline } from "./timeline.js";
+
+const STYLE = ""; // Python fills it in, from view.css.
+const TURNS = { PageDown: 1, PageUp: -1 };
+const ARROWS = { ArrowRight: [1, 0], ArrowLeft: [-1, 0], ArrowDown: [0, 1], ArrowUp: [0, -1] };
+
+class View {
+  constructor() {
+    this.turn = 0;
+    this.stage = new Stage();
+    this.svg = this.stage.svg;
+    this.lens = new Lens(this.svg, this.stage.root);
+    this.card = new Card(() => this.close());
+    this.time = new Timeline((number) => this.step(number));
+    this.said = make("p", { className: "nv-said", role: "status" });
+    this.glow = new Glow(this.svg, this.said);
+    const both = make("div", { className: "nv-both" }, this.stage.root, this.card.root);
+    const style = make("style", { textContent: STYLE });
+    const parts = [style, this.tools(), this.time.root, both, this.said];
+    this.root = make("div", { className: "nv" }, ...parts);
+    this.listen();
+    whenItTurns(() => this.recolour());
+  }
+
+  tools() {
+    this.pinning = button("Pin", "Keep it in view while you scroll", () => this.pin());
+    return make(
+      "div",
+      { className: "nv-tools", role: "toolbar", "aria-label": "Picture" },
+      button("−", "Zoom out", () => this.lens.zoom(0.8)),
+      button("+", "Zoom in", () => this.lens.zoom(1.25)),
+      button("Fit", "Fit the whole picture", () => this.lens.fit()),
+      this.pinning,
+      button("SVG", "Save as SVG", () => saveSVG(this.svg, this.lens.size)),
+      button("PNG", "Save as PNG", () => savePNG(this.svg, this.lens.size)),
+    );
+  }
+
+  listen() {
+    const item = (event) => event.target.closest("svg > g[id]");
+    this.svg.addEventListener("pointerover", (event) => this.light(item(event)));
+    this.svg.addEventListener("pointerleave", () => this.light(this.focused()));
+    this.svg.addEventListener("focusin", (event) => this.open(item(event)));
+    this.svg.addEventListener("click", (event) => this.lens.dragged || item(event)?.focus());
+    this.root.addEventListener("keydown", (event) => this.key(event));
+  }
+
+  // A notebook has a new word for the same model each time that it shows it.
+  show(model, home) {
+    this.model = model;
+    this.home = home;
+    if (!this.pinned) home.append(this.root);
+    this.recolour();
+    model.on("change:film", () => this.model === model && this.load());
+    this.load();
+  }
+
+  async load() {
+    const data = this.model.get("film");
+    if (data === this.data) return;
+    this.data = data;
+    const turn = ++this.turn;
+    const film = await unpacked(data);
+    if (turn !== this.turn) return; // A newer one has come meanwhile.
+    const last = !this.film || this.time.at === this.time.last;
+    this.film = film;
+    this.time.load(film.frames);
+    this.step(last ? film.frames.length - 1 : this.time.at);
+  }
+
+  step(wanted) {
+    const number = Math.max(0, Math.min(wanted, this.film.frames.length - 1));
+    const frame = this.film.frames[number];
+    const changed = this.frame && this.frame !== frame ? frame.changed : [];
+    const first = !this.frame;
+    this.frame = frame;
+    this.time.show(number, frame);
+    this.lens.resize(frame.size);
+    this.draw();
+    this.glow.show(changed, { alone: this.time.isShown });
+    if (!first && !this.time.isShown) this.glow.say(frame.told);
+    this.root.dataset.frame = (+this.root.dataset.frame || 0) + 1;
+  }
+
+  draw() {
+    const focus = this.focused()?.id;
+    this.svg.setAttribute("aria-label", this.frame.alt);
+    this.stage.draw(this.frame.order.map((number) => this.film.parts[number]));
+    this.label();
+    const again = focus && this.stage.find(focus);
+    if (again && again !== this.focused()) again.focus({ preventScroll: true });
+    else if (this.opened) this.open(this.stage.find(this.opened));
+  }
+
+  // Let keyboards and screen readers know what there is; one thing of it is reached by Tab.
+  label() {
+    this.plan = new Plan([...this.stage.nodes.values()]);
+    for (const node of this.plan.items) {
+      node.setAttribute("role", node.id in this.frame.cards ? "button" : "img");
+      node.setAttribute("aria-label", node.querySelector("title")?.textContent ?? node.id);
+    }
+    this.mark(this.focused() ?? this.plan.items[0]);
+  }
+
+  mark(current) {
+    for (const node of this.plan.items) node.setAttribute("tabindex", node === current ? 0 : -1);
+  }
+
+  focused() {
+    const active = this.root.getRootNode().activeElement;
+    return active?.id && this.svg.contains(active) ? active : null;
+  }
+
+  // Dim all but a thing and what it is joined with.
+  light(node) {
+    const some = node && node !== this.plan.items[0];
+    this.svg.classList.toggle("nv-dim", Boolean(some));
+    if (!some) return;
+    const lit = this.plan.around(node);
+    for (const each of this.plan.items) each.classList.toggle("nv-lit", lit.has(each.id));
+    this.said.textContent = node.getAttribute("aria-label");
+  }
+
+  open(node) {
+    if (!node) return this.close();
+    this.mark(node);
+    this.light(node);
+    const card = this.film.cards[this.frame.cards[node.id]];
+    this.opened = card && node.id;
+    if (card) this.card.show(card);
+    else this.card.hide();
+  }
+
+  // Close the card; who was in it is back at the thing that it tells of.
+  close() {
+    const node = this.opened && this.stage.find(this.opened);
+    if (this.root.contains(this.root.getRootNode().activeElement)) node?.focus();
+    this.opened = null;
+    this.card.hide();
+    this.light(null);
+  }
+
+  key(event) {
+    if (event.ctrlKey || event.altKey || event.metaKey) return;
+    event.stopPropagation(); // JupyterLab has other ideas for arrows and letters.
+    if (event.target !== this.time.slider && this.pressed(event)) event.preventDefault();
+  }
+
+  // Do what a key is for; tell whether it is for anything.
+  pressed({ key, shiftKey }) {
+    const focus = this.focused();
+    const [right, down] = ARROWS[key] ?? [];
+    const turn = TURNS[key] ?? (focus ? undefined : right);
+    if (this.time.isShown && turn) this.step(this.time.at + turn);
+    else if (key === "Escape") this.close();
+    else if (key === "+" || key === "=") this.lens.zoom(1.25);
+    else if (key === "-") this.lens.zoom(0.8);
+    else if (key === "0") this.lens.fit();
+    else return Boolean(focus) && this.moved(focus, key, shiftKey);
+    return true;
+  }
+
+  moved(focus, key, shiftKey) {
+    const { items } = this.plan;
+    const [right, down] = ARROWS[key] ?? [];
+    const places = { Home: 0, End: items.length - 1, Enter: -1 };
+    const place = ARROWS[key] ? items.indexOf(focus) + right + down : places[key];
+    if (place === undefined) return false;
+    if (key === "Enter") {
+      this.open(focus);
+      if (this.card.isOpen) this.card.root.focus();
+    } else if (ARROWS[key] && shiftKey) this.lens.pan(right, down);
+    else items[place]?.focus();
+    return true;
+  }
+
+  // Over the page, at its lower right; and back into the output that it came from.
+  pin() {
+    this.pinned = !this.pinned;
+    this.root.classList.toggle("nv-pinned", this.pinned);
+    this.pinning.setAttribute("aria-pressed", this.pinned);
+    (this.pinned ? document.body : this.home).append(this.root);
+    this.pinning.focus();
+  }
+
+  recolour() {
+    this.root.classList.toggle("nv-dark", isDark());
+    if (!this.film || this.painted === isDark()) return;
+    this.painted = isDark();
+    this.stage.clear();
+    this.draw();
+  }
+}
+
+// A notebook shows an output anew when it is updated: the view that was there is taken again, with
+// its zoom, its card and its focus. It is free once the old output is gone, a moment later.
+const views = [];
+
+export async function render({ model, el }) {
+  for (let tries = 0; tries < 500 && !el.isConnected; tries++) {
+    await new Promise((go) => setTimeout(go));
+  }
+  const same = (view) => view.model.get("film") === model.get("film");
+  let view = views.find((each) => !each.home.isConnected && same(each));
+  if (!view) views.push((view = new View()));
+  view.show(model, el);
+  return view;
+}
