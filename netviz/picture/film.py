@@ -121,7 +121,8 @@ def _changed(changes: Iterable[Change], network: Snapshot) -> Iterator[str]:
         links = {link.name: link for link in space.interfaces}
         link = links.get(_device(change))
         yield from _of_link(space, link) if link else ()
-        if link is None or change.kind in ("address", "neighbour"):
+        inside = space.held_by != "root" and change.kind in ("address", "neighbour")
+        if link is None or inside:  # The root is all around: let its interface alone glow.
             yield f"ns-{space.id}-0"
 
 
