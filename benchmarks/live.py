@@ -21,8 +21,9 @@ from idle import quiet
 from playwright.sync_api import sync_playwright
 
 import netviz
+from netviz.lab.attaching import listener
 from netviz.picture.live import Live
-from netviz.picture.watching import Page, listener
+from netviz.picture.watching import Page
 
 if TYPE_CHECKING:
     from collections.abc import Callable

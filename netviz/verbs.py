@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import signal
-import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -40,7 +39,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option("--title", help="A line above the picture.")
 @click.option("--dark", is_flag=True, help="Light on dark.")
 @click.option("--watch", is_flag=True, help="Follow it: on a page, or with -o in the file.")
-@click.option("--port", default=0, help="Of the page; 0: one that is free.", show_default=True)
+@click.option("--port", default=0, type=click.IntRange(0, 65535), help="Of the page; else any.")
 @click.option(
     "--lab",
     is_flag=False,
@@ -106,7 +105,7 @@ def _serve(title: str | None, port: int, lab: str | None) -> None:
             "a page that is served in a lab is seen by nobody outside",
             remedy="on the machine: netviz draw --watch --lab; here: netviz draw --watch -o FILE",
         )
-    heard = _listener(port)
+    heard = attaching.listener(port)
     if lab is not None:
         # The page stays on the machine's loopback, where the browser is.
         attaching.enter(attaching.choose(attaching.labs(), lab or None))
@@ -118,14 +117,6 @@ def _serve(title: str | None, port: int, lab: str | None) -> None:
         click.echo(f"The picture is at {page.url}\nCtrl-C ends it.")
         page.serve_forever()
     live.stop()
-
-
-def _listener(port: int) -> socket.socket:
-    """Return a socket on this machine's loopback: on another port if that one is taken."""
-    try:
-        return socket.create_server(("127.0.0.1", port))
-    except OSError:
-        return socket.create_server(("127.0.0.1", 0))
 
 
 @click.command()

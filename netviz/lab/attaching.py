@@ -17,6 +17,7 @@ import os
 import select
 import shutil
 import signal
+import socket
 import sys
 import time
 from collections.abc import Iterable, Sequence
@@ -48,7 +49,7 @@ _EVERY_NAMESPACE = (
 _FILE_OF_A_LAB = str(filesystem.ROOT).lstrip("/")
 _START_TIME = 19  # Its place in /proc/PID/stat, after the name.
 _SENT_BY_KERNEL = 0x80
-# Who the lab's user is, and where her programs are: another than the caller, if that is root.
+# Who the lab's user is, and where her programs are.
 _HERS = ("HOME", "LOGNAME", "PATH", "USER")
 _SHELLS = ("bash", "dash", "fish", "ksh", "sh", "zsh")
 _PROC = Path("/proc")
@@ -117,8 +118,7 @@ def choose(labs: Sequence[Lab], wanted: str | None = None) -> Lab:
 
     Raises ``NetvizError`` where none is, or several are.
     """
-    found = matching(labs, wanted)
-    if len(found) > 1:
+    if len(found := matching(labs, wanted)) > 1:
         which = f"{len(found)} labs are running" if wanted is None else f"{wanted!r} means several"
         raise NetvizError(which, remedy=f"name one by its number: {_named(found)}")
     return found[0]
@@ -184,6 +184,17 @@ def shell() -> list[str]:
     return [program, "--rcfile", str(Path(__file__).with_name("attached.bashrc"))]
 
 
+def listener(port: int = 0) -> socket.socket:
+    """Return a socket on this machine's loopback, to serve there what is in a lab.
+
+    Where the port is taken, it is another one.
+    """
+    for number in (port, 0):
+        with suppress(OSError):
+            return socket.create_server(("127.0.0.1", number))
+    raise NetvizError("cannot listen on 127.0.0.1", remedy="bring the loopback up")
+
+
 def _running() -> dict[int, _Process]:
     """Return the processes of this pid namespace and of those in it. Equivalent to: ``ps -e``."""
     found = {}
@@ -201,8 +212,7 @@ def _lab(first: _Process, running: dict[int, _Process]) -> list[Lab]:
     """Return the lab whose PID 1 is ``first``; nothing where it is no lab, or not ready yet."""
     supervisor = running[first.parent].numbers if first.parent in running else ()
     children = [each for each in running.values() if each.parent == first.pid]
-    # Adopted orphans are its children too. The program bears the supervisor's number, and is the
-    # eldest where the machine does not let it.
+    # Adopted orphans are its children too. The program bears the supervisor's number, or is eldest.
     children.sort(key=lambda each: (each.numbers[-1:] != supervisor[-1:], _ticks(each.pid)))
     if not (supervisor and children and _is_ready(first.pid, children[0].pid)):
         return []

@@ -9,9 +9,7 @@ from __future__ import annotations
 import base64
 import os
 import secrets
-import socket
 import sys
-from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Event
@@ -19,30 +17,25 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
 
 from netviz.errors import NetvizError
+from netviz.net.worker import aside
 from netviz.picture.film import film
 from netviz.picture.pages import follower
 
 if TYPE_CHECKING:
+    import socket
+
     from netviz.picture.film import Frame
     from netviz.picture.live import Live
 
 _LOOPBACK = "127.0.0.1"
-_PORTS = 65536
 _BEAT = 5.0  # Seconds, until a page that has been closed is noticed.
+_TICK = 0.1
 _TITLE = "The network, as it is"
 _HEADERS = {
     "Cache-Control": "no-store",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
-
-
-def listener(port: int = 0) -> socket.socket:
-    """Return a socket that listens on this machine's loopback; on another port if it is taken."""
-    for number in (port, 0) if 0 <= port < _PORTS else (0,):
-        with suppress(OSError):
-            return socket.create_server((_LOOPBACK, number))
-    raise NetvizError(f"cannot listen on {_LOOPBACK}", remedy="bring the loopback up")
 
 
 class Page(ThreadingHTTPServer):
@@ -114,15 +107,16 @@ def keep_drawn(live: Live, file: Path, fmt: str, theme: str, title: str | None) 
     """
     from netviz.picture.drawing import draw
 
-    changed = Event()
+    changed, ended = Event(), Event()
+    shown: tuple[str, ...] = ()
 
     def notice(frame: Frame) -> None:
         if frame.parts != shown:
             changed.set()
 
-    shown = live.frame.parts
-    with live.listening(notice):
-        while True:
+    def write() -> None:
+        nonlocal shown
+        while not ended.is_set():
             shown = live.frame.parts
             half = file.with_name(f".{file.name}.{os.getpid()}")
             try:
@@ -133,5 +127,10 @@ def keep_drawn(live: Live, file: Path, fmt: str, theme: str, title: str | None) 
                 raise NetvizError(why, remedy="name another file with -o") from error
             finally:
                 half.unlink(missing_ok=True)
-            changed.wait()
+            while not changed.wait(_TICK) and not ended.is_set():
+                pass
             changed.clear()
+
+    with live.listening(notice):
+        # Amid a drawing, matplotlib would lose an interrupt; and who only waits may not notice it.
+        aside(write, watch=lambda: None, stop=ended)

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 from kernels import Notebook, all_end, processes_of
@@ -234,6 +235,23 @@ def test_log_that_cannot_be_written_is_no_matter(someone: Someone) -> None:
         shell.type("exit\r")
         shell.end()
         assert "typed" not in shell.seen
+
+
+@pytest.mark.outside(only=True)
+def test_page_on_the_machine_shows_the_lab(someone: Someone) -> None:
+    with lab(someone, "ip netns add inside-it; echo ready; exec sleep 1000") as running:
+        draw = (NETVIZ, "draw", "--watch", "--lab", str(running.pid))
+        with someone.start(*draw) as watching:
+            try:
+                url = watching.stdout.readline().split()[-1]
+                with urlopen(url, timeout=PATIENCE) as answer:
+                    page = answer.read().decode()
+                assert "inside-it" in page
+                assert "Namespace inside-it has" in page
+                watching.send_signal(signal.SIGINT)
+                assert watching.wait(PATIENCE) == 0
+            finally:
+                watching.kill()
 
 
 @outside

@@ -12,8 +12,9 @@ import pytest
 from conftest import browsing
 
 import netviz
+from netviz.lab.attaching import listener
 from netviz.picture.live import Live
-from netviz.picture.watching import Page, listener
+from netviz.picture.watching import Page
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,7 +26,8 @@ pytestmark = pytest.mark.browser
 NAMES = ("one", "<script><b>--><!--", "three")
 SERVING = """
 from netviz.picture.live import Live
-from netviz.picture.watching import Page, listener
+from netviz.lab.attaching import listener
+from netviz.picture.watching import Page
 page = Page(Live(), listener())
 print(page.url, flush=True)
 page.serve_forever()
