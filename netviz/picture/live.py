@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from threading import Condition, Event, Thread
 from typing import TYPE_CHECKING
 from weakref import WeakSet
@@ -83,8 +84,6 @@ class Live:
 
     def settle(self) -> None:
         """Return when the picture shows what was so before the call, after two seconds anyway."""
-        if not self._thread.is_alive():
-            return
         with self._looked:
             self._asked += 1
             asked = self._asked
@@ -106,36 +105,33 @@ class Live:
             with self._events as events:
                 while not self._stop.is_set():
                     cost = self._look()
-                    events.wait(
-                        max(_GLANCE, _SHARE * cost), longest=max(_LONGEST, _OF_A_BURST * cost)
-                    )
+                    rest, longest = max(_GLANCE, _SHARE * cost), max(_LONGEST, _OF_A_BURST * cost)
+                    events.wait(rest, longest=longest)
         except OSError as error:
-            self.trouble = NetvizError(
-                f"the picture cannot follow the network: {error.strerror}",
-                command="ip monitor all",
-                remedy="draw it when you want to see it: netviz.draw()",
-            )
+            self._complain(error.strerror)
 
     def _look(self) -> float:
         """Read, and draw what is new; return how many seconds that took."""
         began, asked = time.monotonic(), self._asked
         try:
-            after = snapshot()
-            self.trouble = None
-        except NetvizError as error:
-            self.trouble = error
-            after = self.network
-        # A listener finds the network that the frame shows.
-        before, self.network = self.network, after
-        changes = before.diff(after)
-        if changes or _looks(before) != _looks(after):
-            self._show(self._camera.take(after, changes))
-        elif after != before:  # Something was counted.
-            self._show(self._camera.count(self.frame, after))
+            self._see(snapshot())
+        except Exception as error:  # Whatever it is: a picture that stands still must say so.
+            self._complain(error)
         with self._looked:
             self._answered = asked
             self._looked.notify_all()
         return time.monotonic() - began
+
+    def _see(self, after: Snapshot) -> None:
+        changes, frame = self.network.diff(after), self.frame
+        if changes or _looks(self.network) != _looks(after):
+            frame = self._camera.take(after, changes)
+        elif after != self.network:  # Something was counted.
+            frame = self._camera.count(self.frame, after)
+        # A listener finds the network that the frame shows.
+        self.network, self.trouble = after, None
+        if frame is not self.frame:
+            self._show(frame)
 
     def _show(self, frame: Frame) -> None:
         self.frame = frame
@@ -144,6 +140,17 @@ class Live:
                 act(frame)
             except Exception as error:  # Whatever it is: the others still want to know.
                 self.trouble = NetvizError(f"a listener of the picture failed: {error!r}")
+
+    def _complain(self, why: object) -> None:
+        """Tell, once, that the picture is not what is so, and why."""
+        error = NetvizError(
+            f"the picture cannot follow the network: {why}",
+            command="ip monitor all",
+            remedy="draw it when you want to see it: netviz.draw()",
+        )
+        if str(error) != str(self.trouble):
+            self._show(replace(self.frame, changed=(), told=(f"⚠ {error}",)))
+            self.trouble = error
 
     def _ipython_display_(self) -> None:
         from netviz.picture import widgets
