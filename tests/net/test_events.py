@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 PATIENCE = 20
 """Seconds after which a sign that did not come fails a test."""
-# All of it without a carrier: nothing comes later by itself, as an IPv6 address does.
+# Without a carrier: once the kernel has told so, nothing comes by itself, as IPv6 addresses do.
 BEGINNING = """ip link set lo up; ip link add br0 type bridge; ip link set br0 up
 ip link add one type veth peer name two; ip link set one master br0"""
 CHANGES = {
@@ -78,9 +78,9 @@ aside(look)
 """
 
 
-def quiet(events: Events) -> None:
-    """Wait until nothing more is heard."""
-    while events.wait(0.05):
+def quiet(events: Events, seconds: float = 0.05) -> None:
+    """Wait until nothing more is heard for so long."""
+    while events.wait(seconds):
         pass
 
 
@@ -99,6 +99,7 @@ def apart(script: str = "true") -> Iterator[int]:
 def unheard(events: Events, prefix: str) -> list[str]:
     """Make each change behind a ``prefix``; return the kinds that gave no sign."""
     found = []
+    quiet(events, 1.5)  # Whether a link has a carrier is told a second late.
     for kind, command in CHANGES.items():
         quiet(events)
         sh(f"{prefix} {command}")
