@@ -64,25 +64,35 @@ def draw(
     It only reads. On a real machine run it with sudo, to see the namespaces of other users.
     """
     chosen, theme = _format(output, fmt, "svg"), "dark" if dark else "light"
-    if watch:
-        if file or chosen not in _PICTURES:
-            raise click.UsageError("--watch follows what is there, and draws a picture")
-        if output and lab is None:
-            _keep_drawn(output, chosen, title, theme)
-        elif output:
-            raise click.UsageError("--lab shows a page; in a lab, -o writes a file")
-        else:
-            _serve(title, port, lab)
+    only_page = bool(port) or lab is not None
+    if not watch:
+        _refuse_if(only_page, "--lab and --port go with --watch")
+        _draw_once(_network(file), output, chosen, title, theme)
         return
-    if lab is not None:
-        raise click.UsageError("--lab goes with --watch")
-    network = _network(file)
-    if chosen in _PICTURES:
+    unfit = file or chosen not in _PICTURES
+    _refuse_if(unfit, "--watch follows what is there, and draws a picture")
+    if output:
+        _refuse_if(only_page, "--lab and --port are for a page; -o writes a file")
+        _keep_drawn(output, chosen, title, theme)
+    else:
+        _refuse_if(dark or fmt, "a page has its reader's theme, and no format")
+        _serve(title, port, lab)
+
+
+def _refuse_if(wrong: object, why: str) -> None:
+    if wrong:
+        raise click.UsageError(why)
+
+
+def _draw_once(
+    network: Snapshot | Topology, output: Path | None, fmt: str, title: str | None, theme: str
+) -> None:
+    if fmt in _PICTURES:
         from netviz.picture.drawing import draw as picture_of
 
-        _write(picture_of(network, title=title, theme=theme).render(chosen), output)
+        _write(picture_of(network, title=title, theme=theme).render(fmt), output)
     else:
-        _write(_exported(network, chosen), output)
+        _write(_exported(network, fmt), output)
 
 
 def _keep_drawn(output: Path, fmt: str, title: str | None, theme: str) -> None:

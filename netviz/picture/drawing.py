@@ -57,6 +57,9 @@ _SETTINGS: Any = {
     "text.hinting": "none",  # Else a PNG's letters are wider than was measured.
 }
 _DRAWING = RLock()
+# What a font lacks, the browser finds in another; in a PNG it is an empty box. It is passed over
+# for good: to put the filters back would undo what another thread has made of them meanwhile.
+_MISSING = "Glyph .* missing"
 _UNDATED = {"svg": "Date", "pdf": "CreationDate", "png": "Software"}
 
 
@@ -154,9 +157,8 @@ def _narrow_width(text: str, bold: bool, mono: bool) -> float:
     properties = font_manager.FontProperties(family=_FAMILIES[mono], weight=weight)
     font = font_manager.get_font(font_manager.findfont(properties))
     font.set_size(scale, _DOTS_PER_INCH)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        font.set_text(text, 0.0, flags=LoadFlags.NO_HINTING)
+    warnings.filterwarnings("ignore", _MISSING)
+    font.set_text(text, 0.0, flags=LoadFlags.NO_HINTING)
     return float(font.get_width_height()[0] / 64 / scale)
 
 
@@ -187,9 +189,8 @@ def _printed(figure: Figure, fmt: str) -> bytes:
     """Return a figure as a file's bytes."""
     file = io.BytesIO()
     dots = _DOTS_PER_INCH * (_SHARPER if fmt == "png" else 1)
-    with _settings(), warnings.catch_warnings():
-        # What a font lacks, the browser finds in another; in a PNG it is an empty box.
-        warnings.filterwarnings("ignore", message="Glyph .* missing")
+    warnings.filterwarnings("ignore", _MISSING)
+    with _settings():
         figure.savefig(file, format=fmt, dpi=dots, metadata={_UNDATED[fmt]: None})
     return file.getvalue()
 

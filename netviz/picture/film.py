@@ -25,19 +25,19 @@ from netviz.picture.themes import THEMES
 
 if TYPE_CHECKING:
     from netviz.changes import Change
-    from netviz.model import Interface, Namespace, Snapshot
+    from netviz.model import JSON, Interface, Namespace, Snapshot
     from netviz.picture.shapes import Plan, Shape
 
 _MOST_TOLD = 8
-_BY_ITSELF = ("neighbour",)  # The kernel moves its entries on as time goes by.
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
     """One picture: its ``parts`` are SVG text, ``cards`` are what its boxes tell when asked.
 
-    ``changed`` are the ids of what is otherwise than in the frame before, ``told`` tells it. In a
-    recording it has the second that it was taken ``at``, and the ``command`` before it.
+    ``changed`` are the ids of what is otherwise than in the frame before, ``told`` tells it, and
+    ``trouble`` why the picture may not be what is so. In a recording it has the second that it was
+    taken ``at``, and the ``command`` before it.
     """
 
     plan: Plan
@@ -46,6 +46,7 @@ class Frame:
     alt: str
     changed: tuple[str, ...] = ()
     told: tuple[str, ...] = ()
+    trouble: str | None = None
     at: float | None = None
     command: str | None = None
 
@@ -69,9 +70,10 @@ class Camera:
         fresh = dict(zip(new, pieces(plan, THEMES["light"], new), strict=True)) if new else {}
         self.drawn = {shape: fresh.get(shape) or self.drawn[shape] for shape in plan.shapes}
         drawn = {shape.gid for shape in plan.shapes if hasattr(shape, "gid")}
-        told = [str(change) for change in changes[:_MOST_TOLD]]
-        if len(changes) > _MOST_TOLD:
-            told.append(f"and {len(changes) - _MOST_TOLD} more changes")
+        worth = [change for change in changes if not _by_itself(change)]
+        told = [str(change) for change in worth[:_MOST_TOLD]]
+        if len(worth) > _MOST_TOLD:
+            told.append(f"and {len(worth) - _MOST_TOLD} more changes")
         return Frame(
             plan,
             tuple(self.drawn[shape] for shape in plan.shapes),
@@ -97,7 +99,7 @@ def film(frames: Iterable[Frame]) -> bytes:
         order = [parts.setdefault(part, len(parts)) for part in frame.parts]
         said = {name: json.dumps(card.to_dict()) for name, card in frame.cards.items()}
         about = {name: told.setdefault(card, len(told)) for name, card in said.items()}
-        changes = {"changed": frame.changed, "told": frame.told}
+        changes: JSON = {"changed": frame.changed, "told": frame.told, "trouble": frame.trouble}
         when = {} if frame.at is None else {"at": frame.at, "command": frame.command}
         shot.append(shown | {"order": order, "cards": about} | changes | when)
     pool = [json.loads(card) for card in told]
@@ -109,14 +111,17 @@ def _told(network: Snapshot, drawn: Collection[str]) -> dict[str, Card]:
     return {name: card for name, card in cards(network).items() if name in drawn}
 
 
+def _by_itself(change: Change) -> bool:
+    """Tell whether the kernel only moved an entry on, as time went by."""
+    return change.kind == "neighbour" and None not in (change.before, change.after)
+
+
 def _changed(changes: Iterable[Change], network: Snapshot) -> Iterator[str]:
     """Yield the ids of the shapes that show what is otherwise."""
     spaces = {namespace.name: namespace for namespace in network.namespaces}
     for change in changes:
         space = spaces.get(change.namespace)
-        if space is None or (
-            change.kind in _BY_ITSELF and None not in (change.before, change.after)
-        ):
+        if space is None or _by_itself(change):
             continue
         links = {link.name: link for link in space.interfaces}
         link = links.get(_device(change))

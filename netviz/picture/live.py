@@ -60,6 +60,7 @@ class Live:
         self._camera = Camera()
         self._listeners: list[Callable[[Frame], object]] = []
         self._shown: Shown | None = None
+        self._let_go: Callable[[], None] = lambda: None
         self._stop = Event()
         self._looked = Condition()
         self._asked = self._answered = 0
@@ -96,6 +97,7 @@ class Live:
         self._stop.set()
         self._events.wake()
         self._thread.join()
+        self._let_go()
 
     def _ended(self) -> bool:
         return not self._thread.is_alive()
@@ -107,8 +109,10 @@ class Live:
                     cost = self._look()
                     rest, longest = max(_GLANCE, _SHARE * cost), max(_LONGEST, _OF_A_BURST * cost)
                     events.wait(rest, longest=longest)
-        except OSError as error:
-            self._complain(error.strerror)
+        except Exception as error:  # As below.
+            self._complain(error)
+        finally:
+            _running.discard(self)
 
     def _look(self) -> float:
         """Read, and draw what is new; return how many seconds that took."""
@@ -128,6 +132,8 @@ class Live:
             frame = self._camera.take(after, changes)
         elif after != self.network:  # Something was counted.
             frame = self._camera.count(self.frame, after)
+        elif self.trouble:
+            frame = replace(self.frame, trouble=None, changed=(), told=())
         # A listener finds the network that the frame shows.
         self.network, self.trouble = after, None
         if frame is not self.frame:
@@ -149,7 +155,7 @@ class Live:
             remedy="draw it when you want to see it: netviz.draw()",
         )
         if str(error) != str(self.trouble):
-            self._show(replace(self.frame, changed=(), told=(f"⚠ {error}",)))
+            self._show(replace(self.frame, changed=(), told=(), trouble=str(error)))
             self.trouble = error
 
     def _ipython_display_(self) -> None:
@@ -158,7 +164,8 @@ class Live:
         if self._shown is None:
             self._shown = shown = widgets.Shown([self.frame])
             self._listeners.append(lambda frame: shown.update([frame]))
-            widgets.at_the_end_of_each_cell(self._keep)
+            shown.update([self.frame])  # It may be another one by now.
+            self._let_go = widgets.at_the_end_of_each_cell(self._keep)
         self._shown.display()
 
     def _keep(self) -> None:

@@ -80,10 +80,10 @@ def script() -> str:
     pairs = {a: b for a, b in zip(light, dark, strict=True) if isinstance(a, str) and a != b}
     for kind, (fill, edge) in light.boxes.items():
         pairs |= dict(zip((fill, edge), dark.boxes[kind], strict=True))
-    text = "".join((_VIEW / f"{name}.js").read_text() for name in _MODULES)
+    text = "".join((_VIEW / f"{name}.js").read_text(encoding="utf-8") for name in _MODULES)
     text = _IMPORT.sub("", _SILENT.sub("", text))
     text = text.replace("const DARK = {};", f"const DARK = {json.dumps(pairs)};")
-    style = " ".join((_VIEW / "view.css").read_text().split())
+    style = " ".join((_VIEW / "view.css").read_text(encoding="utf-8").split())
     return text.replace('const STYLE = "";', f"const STYLE = {json.dumps(style)};")
 
 

@@ -18,7 +18,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from netviz.changes import Changes
-from netviz.errors import NetvizError
 from netviz.lab.journal import Command, Journal, Typed
 from netviz.model import Namespace, Snapshot
 from netviz.net.discovery import snapshot
@@ -152,7 +151,7 @@ class Recorder:
                 self._moments.append(Moment(0.0, None, snapshot()))
                 while self._look():
                     pass
-        except (NetvizError, OSError) as error:
+        except Exception as error:  # Whatever it is: `stop` tells it.
             self._error = error
         finally:
             with self._changed:

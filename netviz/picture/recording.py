@@ -93,7 +93,7 @@ class Recording:
         be read, or that names the place where it says what no recording can.
         """
         try:
-            told = json.loads(Path(file).read_text())
+            told = json.loads(Path(file).read_text(encoding="utf-8"))
             moments = _moments(_field(told, "moments", list, ""), *_pools(told))
             return cls(moments, _time(told, "duration", ""))
         except OSError as error:
@@ -139,7 +139,7 @@ def record() -> Recording:
 
 def _write(text: str, file: str | Path) -> None:
     try:
-        Path(file).write_text(text)
+        Path(file).write_text(text, encoding="utf-8")
     except OSError as error:
         why = f"cannot write the recording to '{file}': {error.strerror}"
         raise NetvizError(why, remedy="choose a folder that exists and is yours") from error

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import uuid
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +33,8 @@ export default { async render({ model, el }) {
   const code = model.get("code");
   const views = (globalThis.netviz ??= new Map());
   if (!views.has(code.byteLength)) views.set(code.byteLength, load(code));
-  (await views.get(code.byteLength)).render({ model, el });
+  const view = await (await views.get(code.byteLength)).render({ model, el });
+  return () => view.leave(el);
 } };
 """
 
@@ -86,8 +87,12 @@ class Shown:
         shell.display_pub.publish(data=data, metadata={}, transient=told, update=update)
 
 
-def at_the_end_of_each_cell(act: Any) -> None:
-    """Call ``act()`` when a cell has ended; nothing where there are no cells."""
-    shell: Any = get_ipython()
-    if shell is not None:
-        shell.events.register("post_run_cell", lambda *_: act())
+def at_the_end_of_each_cell(act: Callable[[], None]) -> Callable[[], None]:
+    """Call ``act()`` when a cell has ended; return what ends that."""
+
+    def hear(*_: object) -> None:
+        act()
+
+    events: Any = get_ipython().events
+    events.register("post_run_cell", hear)
+    return lambda: events.unregister("post_run_cell", hear)

@@ -74,9 +74,9 @@ def run_cell(cell: Locator) -> str:
 
 def add_cell(page: Page, code: str) -> Locator:
     """Return a new cell at the end of the notebook, with code in it."""
-    page.locator(".jp-Notebook-footer").click()
     cells = page.locator(".jp-CodeCell")
-    cell = cells.nth(cells.count() - 1)
+    cell = cells.nth(cells.count())
+    page.locator(".jp-Notebook-footer").click()
     cell.locator(".cm-content").click()
     page.keyboard.insert_text(code)
     return cell

@@ -13,6 +13,7 @@ from conftest import browsing
 
 import netviz
 from netviz.lab.attaching import listener
+from netviz.lab.filesystem import ROOT
 from netviz.picture.live import Live
 from netviz.picture.watching import Page
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from conftest import Visit
+    from playwright.sync_api import Locator
 
 pytestmark = pytest.mark.browser
 
@@ -123,6 +125,81 @@ def test_page_follows_in_light_and_in_dark(followed: Page) -> None:
         places = {url.partition("?")[0] for url in visit.asked}
         assert places == {followed.url.partition("?")[0] + more for more in ("", "events")}
         assert (visit.errors, visit.said) == ([], [])
+
+
+@pytest.fixture
+def visit(followed: Page) -> Iterator[Visit]:
+    """Show a lab with a cable that is down, and so a legend; nothing may go wrong."""
+    sh("ip netns add net1; ip netns add net2; ip netns add far-to-the-right")
+    sh("ip link add eth0 netns net1 type veth peer name eth0 netns net2")
+    with browsing() as visit:
+        visit.page.goto(followed.url)
+        visit.page.locator(".nv svg text", has_text="down").first.wait_for()
+        yield visit
+        assert (visit.errors, visit.said) == ([], [])
+
+
+def sh(script: str) -> None:
+    subprocess.run(["bash", "-ec", script], check=True)
+
+
+def thing(visit: Visit, title: str) -> Locator:
+    return visit.page.locator(f'.nv svg [aria-label^="{title} "]')
+
+
+def test_legend_is_no_thing_to_point_at(visit: Visit) -> None:
+    visit.page.locator(".nv svg #key-up path").hover(force=True)
+    assert visit.page.locator(".nv svg.nv-dim").count() == 0
+
+
+def test_view_stays_within_a_picture_that_shrinks(visit: Visit) -> None:
+    thing(visit, "far-to-the-right").focus()
+    for _ in range(6):
+        visit.page.keyboard.press("+")
+    sh("ip netns del net1; ip netns del far-to-the-right; ip netns del net2")
+    thing(visit, "net1").wait_for(state="detached")
+    left, top, wide, high = map(
+        float, visit.page.locator(".nv svg").get_attribute("viewBox").split()
+    )
+    size = visit.page.locator(".nv svg").evaluate(
+        "(it) => it.style.aspectRatio.split('/').map(Number)"
+    )
+    assert left + wide <= size[0] + 1
+    assert top + high <= size[1] + 1
+
+
+def test_focus_goes_on_from_what_is_gone(visit: Visit) -> None:
+    thing(visit, "net2").focus()
+    sh("ip netns del net2")
+    thing(visit, "net2").wait_for(state="detached")
+    assert visit.page.evaluate("document.activeElement.closest('.nv svg') !== null")
+
+
+def test_space_opens_a_card_and_what_has_the_focus_comes_into_view(visit: Visit) -> None:
+    page = visit.page
+    thing(visit, "net1").focus()
+    for _ in range(6):
+        page.keyboard.press("+")
+    page.keyboard.press("End")  # The cable, whose end is elsewhere.
+    page.keyboard.press("Home")
+    page.keyboard.press("ArrowRight")
+    edge, lo = page.locator(".nv svg").bounding_box(), thing(visit, "root:lo").bounding_box()
+    assert edge["x"] <= lo["x"]
+    assert lo["x"] + lo["width"] <= edge["x"] + edge["width"] + 1
+    page.keyboard.press(" ")
+    assert page.evaluate("document.activeElement.className") == "nv-card"
+
+
+def test_trouble_is_said_and_stays_until_it_is_over(visit: Visit) -> None:
+    trouble = visit.page.get_by_role("alert")
+    sh(f"mount --bind /dev/null {ROOT}")
+    try:
+        trouble.filter(has_text="cannot follow the network").wait_for()
+        thing(visit, "net1").hover()
+        assert trouble.is_visible()
+    finally:
+        sh(f"umount {ROOT}")
+    trouble.wait_for(state="hidden")
 
 
 def test_page_says_when_nobody_draws_any_more() -> None:

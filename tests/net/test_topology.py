@@ -46,7 +46,7 @@ def test_ready_made_network_carries_packets(
     make: Callable[[], Topology], where: str, to: str
 ) -> None:
     make().up()
-    sh(f"ip netns exec '{where}' ping -c 1 -W 2 {to}")
+    sh(f"ip netns exec '{where}' ping -c 3 -W 2 {to}")
 
 
 @pytest.mark.parametrize("make", [each[0] for each in NETWORKS.values()], ids=NETWORKS)

@@ -234,7 +234,7 @@ def test_film_is_what_the_view_reads() -> None:
     told = read(film(frames))
     assert told.keys() == {"parts", "cards", "frames"}
     for frame, row in zip(frames, told["frames"], strict=True):
-        assert row.keys() == {"size", "alt", "order", "cards", "changed", "told"}
+        assert row.keys() == {"size", "alt", "order", "cards", "changed", "told", "trouble"}
         assert row["size"] == [frame.plan.width, frame.plan.height]
         assert [told["parts"][number] for number in row["order"]] == [*frame.parts]
         assert {k: told["cards"][number] for k, number in row["cards"].items()} == {

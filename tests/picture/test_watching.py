@@ -278,6 +278,21 @@ def test_only_what_is_there_is_watched_and_only_drawn(arguments: list[str]) -> N
     assert said in refused(*arguments)
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--watch", "--dark"],
+        ["--watch", "-o", "net.svg", "--port", "80"],
+        ["--lab"],
+        ["--port", "80"],
+    ],
+)
+def test_options_that_do_not_go_together_are_refused(arguments: list[str]) -> None:
+    done = subprocess.run([NETVIZ, "draw", *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "Usage: netviz draw" in done.stderr
+
+
 def test_page_in_a_lab_is_refused_with_the_remedy() -> None:
     said = refused()
     assert said.count("\n") == 1

@@ -3,7 +3,8 @@
 const NEAREST = 12;
 
 export class Lens {
-  constructor(svg, stage) {
+  // It listens to the whole page, until a signal.
+  constructor(svg, stage, signal) {
     this.svg = svg;
     this.stage = stage;
     this.dragged = false;
@@ -12,8 +13,10 @@ export class Lens {
       this.held = [event.clientX, event.clientY, ...this.box];
       this.dragged = false;
     });
-    addEventListener("pointerup", () => (this.held = null));
-    addEventListener("pointermove", (event) => this.drag(event));
+    for (const name of ["pointerup", "pointercancel"]) {
+      addEventListener(name, () => (this.held = null), { signal });
+    }
+    addEventListener("pointermove", (event) => this.drag(event), { signal });
   }
 
   // Say how large the picture is; what was in view stays there.
@@ -23,7 +26,22 @@ export class Lens {
     this.size = [w, h];
     this.svg.style.maxWidth = `${w}px`;
     this.svg.style.aspectRatio = `${w} / ${h}`;
-    if (whole) this.fit();
+    const [, , wide] = this.box ?? [];
+    if (whole || wide >= w || (wide * h) / w >= h) return this.fit();
+    this.box[3] = (wide * h) / w;
+    this.move(0, 0);
+  }
+
+  // Move a thing into view, if it is out of it.
+  reveal({ x, y, width, height }) {
+    const [left, top, w, h] = this.box;
+    const off = (at, long, from, all) => {
+      if (long > all || at < from) return at - from;
+      return Math.max(0, at + long - (from + all));
+    };
+    const rim = 6; // Room for the mark of what has the focus.
+    const [wide, high] = [width + 2 * rim, height + 2 * rim];
+    this.move(off(x - rim, wide, left, w), off(y - rim, high, top, h));
   }
 
   fit() {

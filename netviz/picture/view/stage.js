@@ -30,7 +30,7 @@ export class Stage {
     const before = new Map([...this.nodes.values()].map((node) => [node.id, node]));
     const nodes = new Map(markups.map((it) => [it, this.nodes.get(it) ?? node(it)]));
     const fresh = [...nodes].filter(([it]) => !this.nodes.has(it)).map(([, made]) => made);
-    const places = new Map(fresh.map((made) => [made, before.get(made.id)?.getBBox()]));
+    const places = new Map(fresh.map((made) => [made, made.id && before.get(made.id)?.getBBox()]));
     this.nodes = nodes;
     this.arrange(new Set(nodes.values()));
     if (!before.size || calm.matches) return;

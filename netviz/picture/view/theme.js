@@ -9,10 +9,11 @@ export function isDark() {
   return told === undefined ? night.matches : told === "false";
 }
 
-export function whenItTurns(act) {
-  night.addEventListener("change", act);
-  const watched = { attributeFilter: ["data-jp-theme-light"] };
-  new MutationObserver(act).observe(document.body, watched);
+export function whenItTurns(act, signal) {
+  night.addEventListener("change", act, { signal });
+  const watching = new MutationObserver(act);
+  watching.observe(document.body, { attributeFilter: ["data-jp-theme-light"] });
+  signal.addEventListener("abort", () => watching.disconnect());
 }
 
 // Give what is in a node the colours of the theme.

@@ -40,7 +40,7 @@ export class Timeline {
   play() {
     if (this.ticking) return this.stop();
     if (this.at === this.last) this.step(0);
-    this.playing.textContent = "Stop";
+    this.tell("Stop", "Stop playing");
     this.ticking = setInterval(() => {
       this.step(this.at + 1);
       if (this.at === this.last) this.stop();
@@ -49,6 +49,12 @@ export class Timeline {
 
   stop() {
     this.ticking = clearInterval(this.ticking);
-    this.playing.textContent = "Play";
+    this.tell("Play", "Play from here, a step a second");
+  }
+
+  tell(text, label) {
+    this.playing.textContent = text;
+    this.playing.title = label;
+    this.playing.setAttribute("aria-label", label);
   }
 }

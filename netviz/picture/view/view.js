@@ -14,6 +14,7 @@ import { isDark, whenItTurns } from "./theme.js";
 import { Timeline } from "./timeline.js";
 
 const STYLE = ""; // Python fills it in, from view.css.
+const PATIENCE = 1000; // Milliseconds.
 const TURNS = { PageDown: 1, PageUp: -1 };
 const ARROWS = { ArrowRight: [1, 0], ArrowLeft: [-1, 0], ArrowDown: [0, 1], ArrowUp: [0, -1] };
 
@@ -22,21 +23,24 @@ class View {
     this.turn = 0;
     this.stage = new Stage();
     this.svg = this.stage.svg;
-    this.lens = new Lens(this.svg, this.stage.root);
+    this.ending = new AbortController();
+    this.lens = new Lens(this.svg, this.stage.root, this.ending.signal);
     this.card = new Card(() => this.close());
     this.time = new Timeline((number) => this.step(number));
     this.said = make("p", { className: "nv-said", role: "status" });
+    this.trouble = make("p", { className: "nv-trouble", role: "alert", hidden: true });
     this.glow = new Glow(this.svg, this.said);
     const both = make("div", { className: "nv-both" }, this.stage.root, this.card.root);
     const style = make("style", { textContent: STYLE });
-    const parts = [style, this.tools(), this.time.root, both, this.said];
+    const parts = [style, this.tools(), this.trouble, this.time.root, both, this.said];
     this.root = make("div", { className: "nv" }, ...parts);
     this.listen();
-    whenItTurns(() => this.recolour());
+    whenItTurns(() => this.recolour(), this.ending.signal);
   }
 
   tools() {
-    this.pinning = button("Pin", "Keep it in view while you scroll", () => this.pin());
+    this.pinning = button("Pin", "Pin: keep it in view while you scroll", () => this.pin());
+    this.pinning.setAttribute("aria-pressed", false);
     return make(
       "div",
       { className: "nv-tools", role: "toolbar", "aria-label": "Picture" },
@@ -50,11 +54,22 @@ class View {
   }
 
   listen() {
-    const item = (event) => event.target.closest("svg > g[id]");
+    const item = (event) => event.target.closest('svg > g[id]:not([id^="key-"])');
     this.svg.addEventListener("pointerover", (event) => this.light(item(event)));
     this.svg.addEventListener("pointerleave", () => this.light(this.focused()));
-    this.svg.addEventListener("focusin", (event) => this.open(item(event)));
+    this.svg.addEventListener("focusin", (event) => {
+      this.open(item(event));
+      if (item(event)) this.lens.reveal(item(event).getBBox());
+    });
+    this.root.addEventListener("focusin", (event) => (this.held = event.target));
+    this.root.addEventListener("focusout", (event) => {
+      if (event.relatedTarget) this.held = null; // It went elsewhere; nowhere is with what is gone.
+    });
     this.svg.addEventListener("click", (event) => this.lens.dragged || item(event)?.focus());
+    const nowhere = (event) => {
+      if (!event.target.closest("[tabindex], button, input")) this.held = null;
+    };
+    addEventListener("pointerdown", nowhere, { signal: this.ending.signal });
     this.root.addEventListener("keydown", (event) => this.key(event));
   }
 
@@ -64,8 +79,28 @@ class View {
     this.home = home;
     if (!this.pinned) home.append(this.root);
     this.recolour();
+    this.hold();
     model.on("change:film", () => this.model === model && this.load());
     this.load();
+  }
+
+  // An output is gone. If it was not only replaced, so is the view.
+  leave(home) {
+    setTimeout(() => {
+      if (this.home !== home || home.isConnected) return;
+      this.root.remove();
+      this.ending.abort();
+      this.time.stop();
+      views.splice(views.indexOf(this), 1);
+    }, PATIENCE);
+  }
+
+  // What had the focus, and was drawn anew or moved, has it again; for what is gone, the first thing.
+  hold() {
+    const active = this.root.getRootNode().activeElement;
+    if (!this.held || (active && active !== document.body)) return;
+    const here = this.held.isConnected ? this.held : this.stage.find(this.held.id || "none");
+    (here ?? this.plan?.items[0])?.focus({ preventScroll: true });
   }
 
   async load() {
@@ -89,6 +124,9 @@ class View {
     this.frame = frame;
     this.time.show(number, frame);
     this.lens.resize(frame.size);
+    this.trouble.hidden = !frame.trouble;
+    if (this.trouble.textContent !== (frame.trouble ?? ""))
+      this.trouble.textContent = frame.trouble;
     this.draw();
     this.glow.show(changed, { alone: this.time.isShown });
     if (!first && !this.time.isShown) this.glow.say(frame.told);
@@ -96,13 +134,12 @@ class View {
   }
 
   draw() {
-    const focus = this.focused()?.id;
+    this.painted = isDark();
     this.svg.setAttribute("aria-label", this.frame.alt);
     this.stage.draw(this.frame.order.map((number) => this.film.parts[number]));
     this.label();
-    const again = focus && this.stage.find(focus);
-    if (again && again !== this.focused()) again.focus({ preventScroll: true });
-    else if (this.opened) this.open(this.stage.find(this.opened));
+    if (this.opened) this.open(this.stage.find(this.opened));
+    this.hold();
   }
 
   // Let keyboards and screen readers know what there is; one thing of it is reached by Tab.
@@ -176,10 +213,10 @@ class View {
   moved(focus, key, shiftKey) {
     const { items } = this.plan;
     const [right, down] = ARROWS[key] ?? [];
-    const places = { Home: 0, End: items.length - 1, Enter: -1 };
+    const places = { Home: 0, End: items.length - 1, Enter: -1, " ": -1 };
     const place = ARROWS[key] ? items.indexOf(focus) + right + down : places[key];
     if (place === undefined) return false;
-    if (key === "Enter") {
+    if (place === -1 && !ARROWS[key]) {
       this.open(focus);
       if (this.card.isOpen) this.card.root.focus();
     } else if (ARROWS[key] && shiftKey) this.lens.pan(right, down);
@@ -199,7 +236,6 @@ class View {
   recolour() {
     this.root.classList.toggle("nv-dark", isDark());
     if (!this.film || this.painted === isDark()) return;
-    this.painted = isDark();
     this.stage.clear();
     this.draw();
   }
