@@ -42,7 +42,9 @@ class Visit:
     def shoot(self, name: str) -> None:
         """Keep a screenshot, to be looked at, where ``NETVIZ_SHOTS`` names a folder for them."""
         if folder := os.environ.get("NETVIZ_SHOTS"):
-            self.page.screenshot(path=Path(folder) / f"{name}.png")
+            file = Path(folder) / f"{name}.png"
+            file.unlink(missing_ok=True)  # It may be that of another user.
+            self.page.screenshot(path=file)
 
 
 @contextmanager
