@@ -18,6 +18,7 @@ from statistics import median, quantiles
 from typing import TYPE_CHECKING
 
 from idle import quiet
+from once import timed
 from playwright.sync_api import sync_playwright
 
 import netviz
@@ -26,8 +27,6 @@ from netviz.picture.live import Live
 from netviz.picture.watching import Page
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from playwright.sync_api import Page as Tab
 
 CHANGES = 100
@@ -90,13 +89,6 @@ def latencies(tab: Tab) -> dict[str, list[float]]:
         found["drawn"].append(drawn - began)
         found["painted"].append(painted - began)
     return found
-
-
-def timed(work: Callable[[], object]) -> float:
-    """Return how many seconds something took."""
-    before = time.perf_counter()
-    work()
-    return time.perf_counter() - before
 
 
 if __name__ == "__main__":

@@ -35,14 +35,33 @@ def load(file: str | Path) -> Snapshot:
 
     Raises ``NetvizError`` where the file cannot be read, or holds none.
     """
+    return snapshot_of(read(file, remedy="write one: netviz export --format json -o FILE"))
+
+
+def read(file: str | Path, *, remedy: str) -> Any:
+    """Return the JSON in a file; nobody has looked yet whether it says what it should.
+
+    Raises ``NetvizError`` where the file cannot be read, and, with the remedy, where it is no JSON.
+    """
     try:
-        return snapshot_of(json.loads(Path(file).read_text()))
+        return json.loads(Path(file).read_text(encoding="utf-8"))
     except OSError as error:
         why = f"cannot read '{file}': {error.strerror}"
         raise NetvizError(why, remedy="name a file that is there") from error
     except (ValueError, RecursionError) as error:
-        why = f"'{file}' is no JSON: {error}"
-        raise NetvizError(why, remedy="write one: netviz export --format json -o FILE") from error
+        raise NetvizError(f"'{file}' is no JSON: {error}", remedy=remedy) from error
+
+
+def write(file: str | Path, what: str, data: str | bytes) -> None:
+    """Write ``what``, such as ``the picture``, to a file.
+
+    Raises ``NetvizError`` where that cannot be.
+    """
+    try:
+        Path(file).write_bytes(data.encode() if isinstance(data, str) else data)
+    except OSError as error:
+        why = f"cannot write {what} to '{file}': {error.strerror}"
+        raise NetvizError(why, remedy="choose a folder that exists and is yours") from error
 
 
 def snapshot_of(told: Mapping[str, object]) -> Snapshot:

@@ -29,8 +29,9 @@ from typing import Never
 from netviz.errors import NetvizError
 from netviz.lab import filesystem
 from netviz.lab.identity import is_root_of_machine
+from netviz.lab.processes import Process, numbered_as_here, running
 from netviz.lab.sandbox import execute, inside, settle_in
-from netviz.lab.supervisor import Terminal, end_as, hold_signals
+from netviz.lab.supervisor import SENT_BY_KERNEL, Terminal, end_as, hold_signals
 from netviz.lab.syscalls import (
     CLONE_NEWIPC,
     CLONE_NEWNET,
@@ -48,7 +49,6 @@ _EVERY_NAMESPACE = (
 )
 _FILE_OF_A_LAB = str(filesystem.ROOT).lstrip("/")
 _START_TIME = 19  # Its place in /proc/PID/stat, after the name.
-_SENT_BY_KERNEL = 0x80
 # Who the lab's user is, and where her programs are.
 _HERS = ("HOME", "LOGNAME", "PATH", "USER")
 _SHELLS = ("bash", "dash", "fish", "ksh", "sh", "zsh")
@@ -69,28 +69,21 @@ class Lab:
     started: float = field(compare=False)
 
 
-@dataclass(frozen=True, slots=True)
-class _Process:
-    pid: int
-    parent: int
-    numbers: tuple[int, ...]  # What it is called in each pid namespace, ours first.
-
-
 def labs() -> list[Lab]:
     """Return the labs that run and that the caller may enter, the newest first.
 
     Equivalent to: ``lsns --type pid``, and a look at the files of each. Labs inside of labs are
     their own. In a container whose /proc is the machine's there is nothing to be found.
     """
-    if os.readlink(_PROC / "self") != str(os.getpid()):  # noqa: PTH115
+    if not numbered_as_here():
         return []
-    running = _running()
+    alive = running()
     found = []
-    for process in running.values():
+    for process in alive.values():
         if process.numbers[1:] == (1,):
             # It may have ended, or be somebody else's.
             with suppress(OSError, ValueError, IndexError):
-                found += _lab(process, running)
+                found += _lab(process, alive)
     return sorted(found, key=lambda lab: (lab.started, lab.supervisor), reverse=True)
 
 
@@ -195,23 +188,10 @@ def listener(port: int = 0) -> socket.socket:
     raise NetvizError("cannot listen on 127.0.0.1", remedy="bring the loopback up")
 
 
-def _running() -> dict[int, _Process]:
-    """Return the processes of this pid namespace and of those in it. Equivalent to: ``ps -e``."""
-    found = {}
-    for entry in os.scandir(_PROC):
-        with suppress(OSError, ValueError, KeyError):  # It may end meanwhile.
-            if entry.name.isdecimal():
-                text = Path(entry.path, "status").read_text(errors="replace")
-                told = dict(line.split(":", 1) for line in text.split("\n") if ":" in line)
-                numbers = tuple(map(int, told["NSpid"].split()))
-                found[numbers[0]] = _Process(numbers[0], int(told["PPid"]), numbers)
-    return found
-
-
-def _lab(first: _Process, running: dict[int, _Process]) -> list[Lab]:
+def _lab(first: Process, alive: dict[int, Process]) -> list[Lab]:
     """Return the lab whose PID 1 is ``first``; nothing where it is no lab, or not ready yet."""
-    supervisor = running[first.parent].numbers if first.parent in running else ()
-    children = [each for each in running.values() if each.parent == first.pid]
+    supervisor = alive[first.parent].numbers if first.parent in alive else ()
+    children = [each for each in alive.values() if each.parent == first.pid]
     # Adopted orphans are its children too. The program bears the supervisor's number, or is eldest.
     children.sort(key=lambda each: (each.numbers[-1:] != supervisor[-1:], _ticks(each.pid)))
     if not (supervisor and children and _is_ready(first.pid, children[0].pid)):
@@ -295,6 +275,6 @@ def _stand_for(child: int, terminal: Terminal) -> Never:
                 terminal.take_back()
                 end_as(status)
         # What the terminal sends, the child has heard; but for its end, which its leader hears.
-        elif heard.si_code != _SENT_BY_KERNEL or heard.si_signo == signal.SIGHUP:
+        elif heard.si_code != SENT_BY_KERNEL or heard.si_signo == signal.SIGHUP:
             with suppress(ProcessLookupError):
                 os.kill(child, heard.si_signo)

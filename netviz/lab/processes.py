@@ -28,11 +28,34 @@ _PROC = Path("/proc")
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """A process of the lab."""
+    """A process; ``numbers`` are what it is called in each pid namespace, here first."""
 
     pid: int
     parent: int
     name: str
+    numbers: tuple[int, ...]
+
+
+def numbered_as_here() -> bool:
+    """Tell whether the numbers in /proc are ours: a container's may be the machine's."""
+    return os.readlink(_PROC / "self") == str(os.getpid())  # noqa: PTH115
+
+
+def running() -> dict[int, Process]:
+    """Return the processes of this pid namespace and of those in it, by number; no zombies.
+
+    Equivalent to: ``ps -e``.
+    """
+    found = {}
+    for entry in os.scandir(_PROC):
+        with suppress(OSError):  # It may end meanwhile.
+            if entry.name.isdecimal():
+                text = Path(entry.path, "status").read_text(errors="replace")
+                told = dict(line.split(":", 1) for line in text.split("\n") if ":" in line)
+                if told["State"].split()[0] not in "ZX":
+                    pid, numbers = int(entry.name), tuple(map(int, told["NSpid"].split()))
+                    found[pid] = Process(pid, int(told["PPid"]), told["Name"].strip(), numbers)
+    return found
 
 
 def end_others() -> list[Process]:
@@ -42,7 +65,7 @@ def end_others() -> list[Process]:
     ended. In a container whose /proc is the machine's nothing is ended: its numbers mean others.
     """
     doomed: list[Process] = []
-    if os.readlink(_PROC / "self") != str(os.getpid()):  # noqa: PTH115
+    if not numbered_as_here():
         return doomed
     for _ in range(_ROUNDS):  # It may have been starting others meanwhile.
         before, doomed = doomed, list(_others())
@@ -55,33 +78,23 @@ def end_others() -> list[Process]:
 
 def _others() -> Iterator[Process]:
     """Yield the processes that are not the lab's own."""
-    running = {process.pid: process for process in _running()}
+    alive = running()
     family, number = {1}, os.getpid()
-    while number in running:
+    while number in alive:
         family.add(number)
-        number = running[number].parent
+        number = alive[number].parent
     where = _inode(Path(root_namespace()))
 
     def attached(process: Process) -> bool:
-        above = running.get(process.parent)
+        above = alive.get(process.parent)
         from_outside = process.parent == _OUTSIDE or (above is not None and attached(above))
         return from_outside and _inode(_PROC / str(process.pid) / "ns/net") == where
 
-    for process in running.values():
+    for process in alive.values():
         helps = process.parent in family and _is_helper(process)
         own = process.pid in family or helps or attached(process)
         if not own and not _in_another_lab(process, where):
             yield process
-
-
-def _running() -> Iterator[Process]:
-    for entry in os.scandir(_PROC):
-        with suppress(OSError):  # It may end meanwhile.
-            if entry.name.isdecimal():
-                text = Path(entry.path, "status").read_text(errors="replace")
-                told = dict(line.split(":", 1) for line in text.split("\n") if ":" in line)
-                if told["State"].split()[0] not in "ZX":
-                    yield Process(int(entry.name), int(told["PPid"]), told["Name"].strip())
 
 
 def _is_helper(process: Process) -> bool:

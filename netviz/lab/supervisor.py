@@ -30,7 +30,7 @@ _FORWARDED = (
     signal.SIGUSR1,
     signal.SIGUSR2,
 )
-_SENT_BY_KERNEL = 0x80
+SENT_BY_KERNEL = 0x80
 _RECEIVED = struct.Struct("=Iii116x")  # signalfd_siginfo: the number, an errno, who sent it.
 
 
@@ -130,7 +130,7 @@ class _Watch:
     def _forward(self) -> None:
         number, _, sender = _RECEIVED.unpack(os.read(self._signals, _RECEIVED.size))
         wanted = self._interrupts or number != signal.SIGINT
-        if self._program and wanted and sender != _SENT_BY_KERNEL:
+        if self._program and wanted and sender != SENT_BY_KERNEL:
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(self._program, number)
 

@@ -32,7 +32,7 @@ from netviz.net.planning import plan
 from netviz.net.progress import Progress
 from netviz.net.sysctls import sysctls
 from netviz.net.worker import aside, enter_new
-from netviz.records import load, snapshot_of
+from netviz.records import load, snapshot_of, write
 
 if TYPE_CHECKING:
     from netviz.net.steps import Step
@@ -64,13 +64,7 @@ class Checkpoint:
 
     def save(self, file: str | Path) -> None:
         """Write it to a file, for another lab. Raises ``NetvizError`` where that cannot be."""
-        path = Path(file)
-        told = json.dumps(self.network.to_dict())
-        try:
-            path.write_text(told)
-        except OSError as error:
-            why = f"cannot write the checkpoint to '{path}': {error.strerror}"
-            raise NetvizError(why, remedy="choose a folder that exists and is yours") from error
+        write(file, "the checkpoint", json.dumps(self.network.to_dict()))
 
 
 def checkpoint(name: str) -> Checkpoint:

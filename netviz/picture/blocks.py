@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import networkx as nx
 
 Own = list[tuple[Key, Interface]]
-_MASTERS = {"bridge", "bond", "team", "vrf"}
+MASTERS = {"bridge", "bond", "team", "vrf"}
 _MOST_WARNINGS = 6
 
 
@@ -77,6 +77,11 @@ def gid(key: Key, prefix: str = "if") -> str:
     return f"{prefix}-{key[0]}-{key[1]}"
 
 
+def wire(a: Key, b: Key, kind: str) -> str:
+    """Return the id of the artist that shows a wire from one interface to another."""
+    return "-".join(("wire", *map(str, (*a, *b)), kind))
+
+
 class _Sorting:
     """One graph being sorted."""
 
@@ -87,7 +92,7 @@ class _Sorting:
         self.links: dict[Key, Interface] = dict(g.nodes(data="interface"))
         held = {link.master.key for link in self.links.values() if link.master}
         self.masters = {
-            key for key, link in self.links.items() if link.kind in _MASTERS or key in held
+            key for key, link in self.links.items() if link.kind in MASTERS or key in held
         }
         self.switches = {space for space, _ in self.masters}
         self.joined: dict[Key, set[Key]] = defaultdict(set)
@@ -219,9 +224,8 @@ class _Sorting:
                 continue  # Within one namespace words say it: see `words.facts`.
             state = "up" if self.links[a].running and self.links[b].running else "down"
             text = words.tunnel(self.links[a], state) if kind == "tunnel" else ""
-            name = "-".join(("wire", *map(str, (*a, *b)), kind))
             title = f"{self._say(a)} ↔ {self._say(b)}"
-            yield Cable(name, kind, self._ends(a, b, kind), text, title, state)
+            yield Cable(wire(a, b, kind), kind, self._ends(a, b, kind), text, title, state)
 
     def _ends(self, a: Key, b: Key, kind: str) -> tuple[str, str]:
         """Return where a wire's ends are plugged in: a bridge's own one has no tag, but a place."""

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from netviz.graphs import MIRRORED, NUMBERED
 from netviz.net import parameters
 from netviz.picture import words
-from netviz.picture.blocks import gid
+from netviz.picture.blocks import MASTERS, gid
 from netviz.text import printable
 
 if TYPE_CHECKING:
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from netviz.model import Interface, Namespace, Snapshot
 
 MOST_LINES = 12
-_MASTERS = {"bridge", "bond", "team", "vrf"}
 _TABLES = {None: "[l3mdev-table]", 253: "default", 254: "main", 255: "local"}
 _UNITS = {"delay": (1e3, "ms"), "jitter": (1e3, "ms"), "loss": (100, "%"), "rate": (1e-6, "Mbit")}
 _OPENED = re.compile(r"-(\d+)-fd(\d+)$")  # So discovery names what only an open file holds.
@@ -82,7 +81,7 @@ class _Telling:
 
     def cards(self) -> Iterator[tuple[str, Card]]:
         space, own = self.space, self.namespace()
-        masters = {it.index for it in space.interfaces if it.kind in _MASTERS} | {*self.ports}
+        masters = {it.index for it in space.interfaces if it.kind in MASTERS} | {*self.ports}
         yield gid((space.id, 0), "ns"), own
         if masters or space.held_by == "root":
             yield gid((space.id, 0), "stack"), own

@@ -34,8 +34,9 @@ from netviz.picture import words
 from netviz.picture.layout import layout
 from netviz.picture.page import marked
 from netviz.picture.shapes import FACES, Box, Cable, Label, Port
-from netviz.picture.svg import parts, whole
+from netviz.picture.svg import boxed, parts, whole
 from netviz.picture.themes import THEMES, ghostly
+from netviz.records import write
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -119,13 +120,7 @@ class Picture:
 
         Raises ``NetvizError`` for any other ending, and where the file cannot be written.
         """
-        path = File(file)
-        drawn = self.render(path.suffix.lstrip(".").lower())
-        try:
-            path.write_bytes(drawn)
-        except OSError as error:
-            why = f"cannot write the picture to '{path}': {error.strerror}"
-            raise NetvizError(why, remedy="choose a folder that exists and is yours") from error
+        write(file, "the picture", self.render(File(file).suffix.lstrip(".").lower()))
 
     @cached_property
     def svg(self) -> str:
@@ -139,8 +134,7 @@ class Picture:
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
         # Inside a page an SVG has its hover titles; as an image of its own it can be saved.
-        page = f'<div style="overflow-x: auto">{self.svg}</div>'
-        return {"text/html": page, "image/svg+xml": self.svg, "text/plain": self.alt}
+        return {"text/html": boxed(self.svg), "image/svg+xml": self.svg, "text/plain": self.alt}
 
 
 def text_width(text: str, style: str) -> float:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from netviz.changes import Changes
 from netviz.graphs import graph
 from netviz.picture import words
+from netviz.picture.blocks import gid, wire
 from netviz.picture.cards import Card, cards
 from netviz.picture.drawing import pieces, text_width
 from netviz.picture.layout import layout
@@ -86,23 +87,22 @@ class Camera:
     def count(self, frame: Frame, network: Snapshot) -> Frame:
         """Return a frame again, with what its cards tell now: only counters have changed."""
         told = _told(network, frame.cards.keys())
-        return replace(frame, cards=told, changed=(), told=())
+        return replace(frame, cards=told, changed=(), told=(), trouble=None)
 
 
 def film(frames: Iterable[Frame]) -> bytes:
     """Return frames as a page reads them: JSON, deflated."""
     parts: dict[str, int] = {}
-    told: dict[str, int] = {}
+    told: dict[Card, int] = {}
     shot = []
     for frame in frames:
         shown = {"size": (frame.plan.width, frame.plan.height), "alt": frame.alt}
         order = [parts.setdefault(part, len(parts)) for part in frame.parts]
-        said = {name: json.dumps(card.to_dict()) for name, card in frame.cards.items()}
-        about = {name: told.setdefault(card, len(told)) for name, card in said.items()}
+        about = {name: told.setdefault(card, len(told)) for name, card in frame.cards.items()}
         changes: JSON = {"changed": frame.changed, "told": frame.told, "trouble": frame.trouble}
         when = {} if frame.at is None else {"at": frame.at, "command": frame.command}
         shot.append(shown | {"order": order, "cards": about} | changes | when)
-    pool = [json.loads(card) for card in told]
+    pool = [card.to_dict() for card in told]
     return zlib.compress(json.dumps({"parts": [*parts], "cards": pool, "frames": shot}).encode())
 
 
@@ -118,17 +118,17 @@ def _by_itself(change: Change) -> bool:
 
 def _changed(changes: Iterable[Change], network: Snapshot) -> Iterator[str]:
     """Yield the ids of the shapes that show what is otherwise."""
-    spaces = {namespace.name: namespace for namespace in network.namespaces}
+    spaces = {space.name: space for space in network.namespaces}
+    links = {(space.name, link.name): link for space, link in network}
     for change in changes:
         space = spaces.get(change.namespace)
         if space is None or _by_itself(change):
             continue
-        links = {link.name: link for link in space.interfaces}
-        link = links.get(_device(change))
+        link = links.get((space.name, _device(change)))
         yield from _of_link(space, link) if link else ()
         inside = space.held_by != "root" and change.kind in ("address", "neighbour")
         if link is None or inside:  # The root is all around: let its interface alone glow.
-            yield f"ns-{space.id}-0"
+            yield gid((space.id, 0), "ns")
 
 
 def _device(change: Change) -> str:
@@ -140,11 +140,10 @@ def _device(change: Change) -> str:
 
 def _of_link(space: Namespace, link: Interface) -> Iterator[str]:
     """Yield the ids of an interface's tag, of its cable and of the box that it is plugged into."""
-    yield f"if-{space.id}-{link.index}"
-    for far in (link.peer, link.lower):
-        for kind in ("veth", "lower") if far else ():
-            one, other = (space.id, link.index), far.key if far else ()
-            yield "-".join(("wire", *map(str, (*one, *other)), kind))
-            yield "-".join(("wire", *map(str, (*other, *one)), kind))
+    here = (space.id, link.index)
+    yield gid(here)
+    for far, kind in ((link.peer, "veth"), (link.lower, "lower")):
+        if far:
+            yield from (wire(here, far.key, kind), wire(far.key, here, kind))
     if link.master:
-        yield f"if-{link.master.id}-{link.master.index}"
+        yield gid(link.master.key)

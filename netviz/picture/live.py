@@ -89,7 +89,8 @@ class Live:
             self._asked += 1
             asked = self._asked
             self._events.wake()
-            self._looked.wait_for(lambda: self._answered >= asked or self._ended(), _PATIENCE)
+            alive = self._thread.is_alive
+            self._looked.wait_for(lambda: self._answered >= asked or not alive(), _PATIENCE)
 
     def stop(self) -> None:
         """Follow no longer. The last picture stays."""
@@ -98,9 +99,6 @@ class Live:
         self._events.wake()
         self._thread.join()
         self._let_go()
-
-    def _ended(self) -> bool:
-        return not self._thread.is_alive()
 
     def _follow(self) -> None:
         try:
@@ -132,7 +130,7 @@ class Live:
             frame = self._camera.take(after, changes)
         elif after != self.network:  # Something was counted.
             frame = self._camera.count(self.frame, after)
-        elif self.trouble:
+        elif frame.trouble:
             frame = replace(self.frame, trouble=None, changed=(), told=())
         # A listener finds the network that the frame shows.
         self.network, self.trouble = after, None

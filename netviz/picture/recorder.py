@@ -15,16 +15,12 @@ import threading
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 from netviz.changes import Changes
 from netviz.lab.journal import Command, Journal, Typed
 from netviz.model import Namespace, Snapshot
 from netviz.net.discovery import snapshot
 from netviz.net.events import Events
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 _TICK = 0.05
 _TICK_OF_COMMAND = 0.2
@@ -225,7 +221,7 @@ class Recorder:
 
     def _note(self, at: float, command: Command | None, network: Snapshot) -> None:
         before = self._moments[-1]
-        found = different(before.network, network)
+        found = before.network.diff(network)
         # A terminal may tell any time.
         at = max(min(at, time.time() - self.began), before.at)
         if found:
@@ -248,18 +244,6 @@ class Recorder:
                 self._moments[number] = replace(moment, command=command)
                 mine = True
         return mine
-
-
-def different(before: Snapshot, after: Snapshot) -> Changes:
-    """Return ``before.diff(after)``, without looking into namespaces that both share."""
-    old = {id(namespace) for namespace in before.namespaces}
-    shared = {id(namespace) for namespace in after.namespaces} & old
-    one, other = (_without(network.namespaces, shared) for network in (before, after))
-    return one.diff(other)
-
-
-def _without(namespaces: Iterable[Namespace], left_out: set[int]) -> Snapshot:
-    return Snapshot(tuple(it for it in namespaces if id(it) not in left_out))
 
 
 def _shared(before: Snapshot, after: Snapshot) -> Snapshot:

@@ -10,17 +10,15 @@ import reprlib
 from bisect import bisect_right
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
+from netviz.changes import Changes
 from netviz.errors import NetvizError
 from netviz.lab.journal import Command, journal
 from netviz.model import JSON, Caution, Endpoint, Namespace, Snapshot
-from netviz.picture.recorder import Moment, Recorder, different
-from netviz.records import snapshot_of
+from netviz.picture.recorder import Moment, Recorder
+from netviz.records import read, snapshot_of, write
 from netviz.text import printable
-
-if TYPE_CHECKING:
-    from netviz.changes import Changes
 
 _WIDTH = 60
 _LONGEST = 1e12
@@ -70,7 +68,7 @@ class Recording:
 
     def save(self, file: str | Path) -> None:
         """Write it to a file, for `load`. Raises ``NetvizError`` where that cannot be."""
-        _write(json.dumps(_told(self), separators=(",", ":")), file)
+        write(file, "the recording", json.dumps(_told(self), separators=(",", ":")))
 
     def to_html(self, file: str | Path | None = None, *, title: str = "A recording") -> str:
         """Return it as one page that replays it, whole, and write that to a file if one is named.
@@ -82,7 +80,7 @@ class Recording:
 
         page = replay.page(self.moments, title)
         if file is not None:
-            _write(page, file)
+            write(file, "the recording", page)
         return page
 
     @classmethod
@@ -92,16 +90,13 @@ class Recording:
         A file may come from anybody: nothing of it is run. Raises ``NetvizError`` where it cannot
         be read, or that names the place where it says what no recording can.
         """
+        told = read(file, remedy="save one: recording.save(FILE)")
         try:
-            told = json.loads(Path(file).read_text(encoding="utf-8"))
             moments = _moments(_field(told, "moments", list, ""), *_pools(told))
             return cls(moments, _time(told, "duration", ""))
-        except OSError as error:
-            why = f"cannot read '{file}': {error.strerror}"
-            raise NetvizError(why, remedy="name a file that is there") from error
-        except (ValueError, RecursionError) as error:
-            why = f"'{file}' is no JSON: {error}"
-            raise NetvizError(why, remedy="save one: recording.save(FILE)") from error
+        except (AttributeError, TypeError, ValueError, RecursionError) as error:
+            # Each value is of its type, and yet says what no network can.
+            raise _refusal(str(error)) from error
 
     def _ipython_display_(self) -> None:
         from netviz.picture import replay
@@ -135,14 +130,6 @@ def record() -> Recording:
     recorder = Recorder(journal())
     recorder.start()
     return Recording((), recorder=recorder)
-
-
-def _write(text: str, file: str | Path) -> None:
-    try:
-        Path(file).write_text(text, encoding="utf-8")
-    except OSError as error:
-        why = f"cannot write the recording to '{file}': {error.strerror}"
-        raise NetvizError(why, remedy="choose a folder that exists and is yours") from error
 
 
 def _line(moment: Moment) -> str:
@@ -216,7 +203,7 @@ def _moments(
         network = Snapshot(tuple(has), tuple(cautions))
         typed = None if row.get("command") is None else row["command"]
         command = None if typed is None else _one(commands, typed, f"{place}.command")
-        found = different(before.network if before else network, network)
+        found = before.network.diff(network) if before else Changes()
         moments.append(Moment(at, command, network, found))
     if not moments:
         raise _refusal("moments: there is none")

@@ -62,6 +62,11 @@ def whole(plan: Plan, drawn: Sequence[str], background: str, alt: str) -> str:
     return "\n".join((head, *drawn, "</svg>\n"))
 
 
+def boxed(svg: str) -> str:
+    """Return a picture as HTML for a notebook: one that is too wide is scrolled by itself."""
+    return f'<div style="overflow-x: auto">{svg}</div>'
+
+
 def _group(shape: Shape, *, ghost: bool) -> ElementTree.Element:
     """Return the empty group of a shape."""
     if isinstance(shape, Label):

@@ -18,6 +18,7 @@ from IPython import get_ipython
 
 from netviz.picture.film import film
 from netviz.picture.pages import script
+from netviz.picture.svg import boxed
 
 if TYPE_CHECKING:
     from netviz.picture.film import Frame
@@ -81,8 +82,7 @@ class Shown:
         frame = self._frame
         self._kept = frame.parts
         view = {"version_major": 2, "version_minor": 0, "model_id": self._widget.model_id}
-        page = f'<div style="overflow-x: auto">{frame.svg}</div>'
-        data = {_VIEW: view, "text/html": page, "text/plain": frame.alt}
+        data = {_VIEW: view, "text/html": boxed(frame.svg), "text/plain": frame.alt}
         told = {"display_id": self._place}
         shell.display_pub.publish(data=data, metadata={}, transient=told, update=update)
 

@@ -221,11 +221,11 @@ def test_counters_only_give_other_cards() -> None:
     counted = {"rx": {"packets": 7, "bytes": 700, "errors": 0, "dropped": 0}}
     later = link(seen, NET1, "eth1", statistics=counted | {"tx": counted["rx"]})
     camera = Camera()
-    before = camera.take(seen)
+    before = replace(camera.take(seen), trouble="it was busy")
     after = camera.count(before, later)
     assert after.parts is before.parts
     assert after.cards[TAG] != before.cards[TAG]
-    assert (after.changed, after.told) == ((), ())
+    assert (after.changed, after.told, after.trouble) == ((), (), None)
 
 
 def test_film_is_what_the_view_reads() -> None:

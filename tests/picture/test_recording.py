@@ -20,11 +20,12 @@ from netviz.lab import journal
 from netviz.lab.journal import Command
 from netviz.model import Caution, Endpoint, Interface, Namespace, Snapshot
 from netviz.net.discovery import snapshot
-from netviz.picture.recorder import Recorder, different
 from netviz.picture.recording import Moment, Recording, record
 
 if TYPE_CHECKING:
     from kernels import Notebook
+
+    from netviz.picture.recorder import Recorder
 
 TELL = """import json
 print(json.dumps([
@@ -322,6 +323,20 @@ HOSTILE_MOMENTS = [
     ({"warnings": [""]}, "moments[1].warnings[0]: '' is no object"),
     ({"warnings": [{"message": "", "where": 1}]}, "moments[1].warnings[0].where: 1 is no object"),
 ]
+ODD = [
+    ({"qdiscs": [{"dev": "lo", "kind": "tbf", "handle": "zz:"}]}, "invalid literal"),
+    ({"sysctls": {"ipv4": {"all": 3}}}, "'int' object has no attribute"),
+]
+HOSTILE += [
+    (
+        {
+            "namespaces": [{"id": 1, "name": "n"}, {"id": 1, "name": "n"} | it],
+            "moments": [MOMENT | {"namespaces": [0]}, MOMENT | {"namespaces": [1]}],
+        },
+        why,
+    )
+    for it, why in ODD
+]
 HOSTILE += [({"moments": [MOMENT, MOMENT | it]}, why) for it, why in HOSTILE_MOMENTS]
 
 
@@ -356,5 +371,5 @@ def test_file_that_cannot_be_read_or_written_is_told(tmp_path: Path) -> None:
 def test_difference_passes_over_what_is_shared() -> None:
     one, two, three = (Namespace(n, f"net{n}") for n in range(3))
     before, after = Snapshot((one, two)), Snapshot((one, three))
-    assert different(before, after) == before.diff(after)
-    assert different(before, before) == Changes()
+    assert before.diff(after) == Snapshot((two,)).diff(Snapshot((three,)))
+    assert before.diff(before) == Changes()

@@ -2,6 +2,7 @@
 
 import { button, make } from "./kit.js";
 
+const PLAY = ["Play", "Play from here, a step a second"];
 const A_STEP = 1200; // Milliseconds, when it plays by itself.
 
 export class Timeline {
@@ -14,7 +15,7 @@ export class Timeline {
     this.moment = make("div", { className: "nv-moment", role: "status" });
     const back = button("◀", "Step back", () => step(this.at - 1));
     const forth = button("▶", "Step forward", () => step(this.at + 1));
-    this.playing = button("Play", "Play from here, a step a second", () => this.play());
+    this.playing = button(...PLAY, () => this.play());
     const parts = [back, this.slider, forth, this.playing, this.moment];
     this.root = make("div", { className: "nv-time", hidden: true }, ...parts);
   }
@@ -49,7 +50,7 @@ export class Timeline {
 
   stop() {
     this.ticking = clearInterval(this.ticking);
-    this.tell("Play", "Play from here, a step a second");
+    this.tell(...PLAY);
   }
 
   tell(text, label) {

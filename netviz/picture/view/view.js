@@ -119,8 +119,7 @@ class View {
   step(wanted) {
     const number = Math.max(0, Math.min(wanted, this.film.frames.length - 1));
     const frame = this.film.frames[number];
-    const changed = this.frame && this.frame !== frame ? frame.changed : [];
-    const first = !this.frame;
+    const isNext = this.frame && this.frame !== frame;
     this.frame = frame;
     this.time.show(number, frame);
     this.lens.resize(frame.size);
@@ -128,8 +127,8 @@ class View {
     if (this.trouble.textContent !== (frame.trouble ?? ""))
       this.trouble.textContent = frame.trouble;
     this.draw();
-    this.glow.show(changed, { alone: this.time.isShown });
-    if (!first && !this.time.isShown) this.glow.say(frame.told);
+    this.glow.show(isNext ? frame.changed : [], { alone: this.time.isShown });
+    if (isNext && !this.time.isShown) this.glow.say(frame.told);
     this.root.dataset.frame = (+this.root.dataset.frame || 0) + 1;
   }
 
