@@ -44,6 +44,7 @@ class Visit:
         if folder := os.environ.get("NETVIZ_SHOTS"):
             file = Path(folder) / f"{name}.png"
             file.unlink(missing_ok=True)  # It may be that of another user.
+            self.page.wait_for_timeout(500)  # What comes has come.
             self.page.screenshot(path=file)
 
 

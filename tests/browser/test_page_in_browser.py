@@ -121,6 +121,7 @@ def test_page_follows_in_light_and_in_dark(followed: Page) -> None:
         visit.page.locator(".nv-new", has_text="fresh").wait_for()
         visit.page.emulate_media(color_scheme="dark")
         visit.page.locator(".nv.nv-dark").wait_for()
+        assert visit.page.locator(".nv-new", has_text="fresh").is_visible()
         visit.shoot("page-dark")
         places = {url.partition("?")[0] for url in visit.asked}
         assert places == {followed.url.partition("?")[0] + more for more in ("", "events")}

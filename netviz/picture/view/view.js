@@ -237,6 +237,7 @@ class View {
     if (!this.film || this.painted === isDark()) return;
     this.stage.clear();
     this.draw();
+    this.glow.show([]); // What glowed is drawn anew.
   }
 }
 
