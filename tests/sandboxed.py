@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import getpass
 import os
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -55,7 +56,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
-    """Enter the lab, once."""
+    """Enter the lab, once; be interruptible, though a shell's background job is not."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGQUIT, signal.SIG_DFL)
     if early_config.known_args_namespace.no_sandbox or inside():
         return
     # pytest names its folder in /tmp after the user; inside everybody is root.
