@@ -75,6 +75,7 @@ class Someone:
                 os.setuid(self.uid)
             os.chdir(self.home)
             environment = {"HOME": str(self.home), "SHELL": "/bin/bash", "PS1": "prompt> "}
+            environment["TERM"] = "xterm"  # One that is dumb shows no prompt longer than a line.
             os.execvpe(command[0], command, os.environ | environment)
         return Terminal(pid, fd)
 
