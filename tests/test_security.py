@@ -10,6 +10,7 @@ import itertools
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import socket
@@ -256,6 +257,12 @@ def _living() -> set[tuple[int, str]]:
     return living
 
 
+def _number_within(pid: int) -> int:
+    """Return a process's number in the innermost namespace of processes that it is in."""
+    (row,) = re.findall(r"^NSpid:.*\s(\d+)$", Path(f"/proc/{pid}/status").read_text(), re.M)
+    return int(row)
+
+
 def _kill(*pids: int) -> None:
     for pid in pids:
         with suppress(ProcessLookupError):
@@ -314,8 +321,9 @@ def _first(victim: Victim, _: random.Random) -> list[int]:
 
 
 def _program(victim: Victim, _: random.Random) -> list[int]:
+    # Orphans are the first's children too, and the machine's numbers may have begun anew since.
     (first,) = _first(victim, _)
-    return [victim.offspring(first)[0]]
+    return [min(victim.offspring(first), key=_number_within)]
 
 
 def _any(victim: Victim, chance: random.Random) -> list[int]:

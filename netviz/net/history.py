@@ -31,7 +31,7 @@ from netviz.net.netlink import Socket
 from netviz.net.planning import plan
 from netviz.net.progress import Progress
 from netviz.net.sysctls import sysctls
-from netviz.net.worker import aside, enter_new
+from netviz.net.worker import aside, enter_new, interrupts_wait
 from netviz.records import load, snapshot_of, write
 
 if TYPE_CHECKING:
@@ -173,7 +173,7 @@ def take_away(steps: Sequence[Step]) -> None:
     _carry_out(Builder(stop := Event(), force=True), steps, stop)
 
 
-def _carry_out(builder: Builder, steps: Sequence[Step], stop: Event) -> None:
+def _carry_out(builder: Builder, steps: Sequence[Step], stop: Event | None = None) -> None:
     with Progress(len(steps)) as progress:
         aside(
             lambda: builder.carry_out(steps),
@@ -198,17 +198,21 @@ def _back(wanted: Snapshot, switches: Sequence[Step]) -> str:
 
     What the kernel does by itself, when a link goes down or an address goes, takes a second look.
     """
+    with interrupts_wait():  # Halfway back is nowhere.
+        return _go_back(lasting(wanted, exact=True), switches)
+
+
+def _go_back(target: Snapshot, switches: Sequence[Step]) -> str:
     refused = ""
-    target = lasting(wanted, exact=True)
     fresh = aside(_fresh)
     with suppress(NetvizError, RefusedError):
-        _carry_out(Builder(stop := Event(), force=True), switches, stop)
+        _carry_out(Builder(force=True), switches)
     for _ in range(_ROUNDS):
         steps = plan(lasting(snapshot(), exact=True), target, fresh=fresh)
         if not steps:
             return ""
         try:
-            _carry_out(Builder(stop := Event()), steps, stop)
+            _carry_out(Builder(), steps)
         except RefusedError as error:
             refused = f"{error.step.command()}: {error.detail or os.strerror(error.errno)}"
     left = plan(lasting(snapshot(), exact=True), target, fresh=fresh)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -112,14 +114,37 @@ def test_no_room_for_another_name_takes_back_the_others() -> None:
     assert not difference(before)
 
 
-def test_interrupt_takes_back_what_was_done() -> None:
+@pytest.mark.parametrize("again", [False, True])
+def test_interrupt_takes_back_what_was_done(again: bool) -> None:
     sh(STANDING)
     before = kept()
-    signal.signal(signal.SIGALRM, signal.default_int_handler)
-    signal.setitimer(signal.ITIMER_REAL, 0.15)
     with pytest.raises(KeyboardInterrupt):
-        netviz.bridge(400).up()
+        build_interrupted(again)
     assert not difference(before)
+
+
+def build_interrupted(again: bool) -> None:
+    impatient = threading.Thread(target=interrupt, args=(again,))
+    impatient.start()
+    try:
+        netviz.bridge(400).up()
+    finally:
+        impatient.join()
+
+
+def interrupt(again: bool) -> None:
+    """Interrupt this process amid a build, and perhaps again when what it made becomes less."""
+    while (most := names()) < 10:
+        time.sleep(0.001)
+    os.kill(os.getpid(), signal.SIGINT)
+    while again and (now := names()) >= most:
+        most = now
+    if again:
+        os.kill(os.getpid(), signal.SIGINT)
+
+
+def names() -> int:
+    return len([*Path("/run/netns").iterdir()])
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -147,7 +172,7 @@ def up_elsewhere(folder: Path) -> subprocess.Popen[bytes]:
     file.write_text("import netviz\nnet = netviz.bridge(400)\n")
     command = [NETVIZ, "up", str(file)]
     build = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-    while not (Path("/run/netns").exists() and len([*Path("/run/netns").iterdir()]) > 9):
+    while not (Path("/run/netns").exists() and names() > 9):
         assert build.poll() is None
         time.sleep(0.001)
     return build
