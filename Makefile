@@ -6,7 +6,7 @@ NETVIZ = .venv/bin/netviz
 RUFF = .venv/bin/ruff
 
 .NOTPARALLEL:
-.PHONY: help lab test test-all test-browser check fix bench lock programs clean
+.PHONY: help lab test test-all test-browser check fix html bench lock programs clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 22
@@ -20,7 +20,7 @@ test: .venv/test programs ## run the tests that need no browser
 
 test-all: test test-browser ## run all tests
 
-test-browser: .venv/browser programs
+test-browser: .venv/browser docs/node_modules programs
 	@.venv/bin/python scripts/programs.py chromium
 	scripts/test browser
 
@@ -28,14 +28,17 @@ check: .venv/dev ## check style and types
 	$(RUFF) check
 	$(RUFF) format --check
 	.venv/bin/mypy
-	.venv/bin/nbstripout --keep-id --verify notebooks/*.ipynb
+	.venv/bin/nbstripout --keep-id --verify notebooks/*.ipynb docs/*.ipynb
 
 fix: .venv/dev ## mend the style, as far as a program can
 	$(RUFF) check --fix
 	$(RUFF) format
-	.venv/bin/nbstripout --keep-id notebooks/*.ipynb
+	.venv/bin/nbstripout --keep-id notebooks/*.ipynb docs/*.ipynb
 
-bench: .venv/browser programs ## measure against the floor and the peers, into benchmarks/RESULTS.md
+html: .venv/docs docs/node_modules programs ## run the lessons and make pages of them: docs/_build/html/index.html
+	.venv/bin/python docs/publish.py
+
+bench: .venv/browser docs/node_modules programs ## measure against the floor and the peers, into benchmarks/RESULTS.md
 	@.venv/bin/python scripts/programs.py chromium
 	.venv/bin/python benchmarks/bench.py
 
@@ -48,10 +51,15 @@ lock: .venv/dev ## choose newer versions, within pyproject.toml
 programs: .venv/lab
 	@.venv/bin/python scripts/programs.py
 
-.venv/lab .venv/test .venv/browser .venv/dev: pyproject.toml constraints.txt
+.venv/lab .venv/test .venv/browser .venv/docs .venv/dev: pyproject.toml constraints.txt
 	@scripts/environment $(@F)
 	@touch $@
 
+# Fonts for the pages, and axe for their tests; npm comes with the virtual environment.
+docs/node_modules: docs/package-lock.json | .venv/docs
+	.venv/bin/npm --prefix docs ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
+
 clean: ## remove what make made here; the system programs stay in ~/.cache/netviz
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache dist
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache dist docs/_build docs/node_modules
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -52,6 +52,7 @@ def main() -> None:
         "kernel.py": [],
         "recording.py": [],
         "live.py": [*map(str, LIVE)],
+        "site.py": [],
     }
     for name, arguments in others.items():
         say(name)

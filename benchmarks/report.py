@@ -34,6 +34,8 @@ def written(figures: Figures) -> str:
         table(("shape", "N", "snapshot", "a namespace", "script", "a namespace"), reading(figures)),
         "## The living picture: from the kernel's answer to the browser's page\n",
         table(("N", "drawn, p50", "p95", "painted, p50", "p95", "÷ `snapshot()`"), living(figures)),
+        "## The published lessons: to make them, and to load them\n",
+        table(("what", "ours", "nbconvert", "ours ÷ nbconvert"), publishing(figures)),
         "## Cost of a namespace, N = 1000 against N = 10\n",
         table(("shape", "what", "ours", "floor"), growing(figures)),
         "## What could not be measured, or differs\n",
@@ -101,6 +103,22 @@ def living(figures: Figures) -> list[Row]:
         ]
         ratio = times(quotient(figures, f"drawn p50 of {size}", f"snapshot of {size}"))
         rows.append((str(size), *map(milliseconds, found), ratio))
+    return rows
+
+
+def publishing(figures: Figures) -> list[Row]:
+    """Return what the pages of the lessons cost."""
+    rows = []
+    for said, ours, peer in (
+        ("run the lessons, make the pages", "site, run", "nbconvert"),
+        ("make the pages again", "site, kept", "nbconvert"),
+        ("the pages of the lessons", "bytes of lessons", "bytes of nbconvert"),
+        ("what all pages share: fonts, styles, scripts", "bytes of what pages share", ""),
+        ("all that is published", "bytes of the site", ""),
+    ):
+        told = kilobytes if ours.startswith("bytes") else milliseconds
+        one, other = (cast("float | None", figures.others.get(name)) for name in (ours, peer))
+        rows.append((said, told(one), told(other), times(quotient(figures, ours, peer))))
     return rows
 
 
@@ -209,6 +227,11 @@ def table(head: Row, rows: list[Row]) -> str:
 def milliseconds(seconds: float | None) -> str:
     """Return a time as a person reads it."""
     return f"{seconds * 1e3:,.{0 if seconds >= 0.1 else 1}f}" if seconds else "—"
+
+
+def kilobytes(size: float | None) -> str:
+    """Return a size as a person reads it."""
+    return f"{size / 1000:,.0f} KB" if size else "—"
 
 
 def times(ratio: float | None) -> str:

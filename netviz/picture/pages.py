@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from netviz.picture.film import film
-from netviz.picture.themes import THEMES
+from netviz.picture.themes import night
 
 if TYPE_CHECKING:
     from netviz.picture.film import Frame
@@ -76,13 +76,9 @@ def script() -> str:
 
     Its own modules import each other when they are read by themselves; here they stand in one file.
     """
-    light, dark = THEMES["light"], THEMES["dark"]
-    pairs = {a: b for a, b in zip(light, dark, strict=True) if isinstance(a, str) and a != b}
-    for kind, (fill, edge) in light.boxes.items():
-        pairs |= dict(zip((fill, edge), dark.boxes[kind], strict=True))
     text = "".join((_VIEW / f"{name}.js").read_text(encoding="utf-8") for name in _MODULES)
     text = _IMPORT.sub("", _SILENT.sub("", text))
-    text = text.replace("const DARK = {};", f"const DARK = {json.dumps(pairs)};")
+    text = text.replace("const DARK = {};", f"const DARK = {json.dumps(night())};")
     style = " ".join((_VIEW / "view.css").read_text(encoding="utf-8").split())
     return text.replace('const STYLE = "";', f"const STYLE = {json.dumps(style)};")
 

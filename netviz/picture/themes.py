@@ -48,6 +48,18 @@ THEMES = {
 }  # fmt: skip
 
 
+def night() -> dict[str, str]:
+    """Return each colour of the light theme, and of its ghosts, with its like in the dark."""
+    pairs: dict[str, str] = {}
+    one, other = THEMES["light"], THEMES["dark"]
+    for light, dark in ((one, other), (ghostly(one), ghostly(other))):
+        inks = ((a, b) for a, b in zip(light, dark, strict=True) if isinstance(a, str) and a != b)
+        pairs |= {a: str(b) for a, b in inks}
+        for kind, (fill, edge) in light.boxes.items():
+            pairs |= dict(zip((fill, edge), dark.boxes[kind], strict=True))
+    return pairs
+
+
 def ghostly(theme: Theme) -> Theme:
     """Return a theme for what is not there yet: paler, thinner and dashed, each in its own hue."""
     inks = {n: _mix(getattr(theme, n), theme.muted) for n in ("text", "up", "tunnel")}

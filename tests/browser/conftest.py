@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -39,13 +40,13 @@ class Visit:
     errors: list[str] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
 
-    def shoot(self, name: str) -> None:
+    def shoot(self, name: str, *, whole: bool = False) -> None:
         """Keep a screenshot, to be looked at, where ``NETVIZ_SHOTS`` names a folder for them."""
         if folder := os.environ.get("NETVIZ_SHOTS"):
             file = Path(folder) / f"{name}.png"
             file.unlink(missing_ok=True)  # It may be that of another user.
             self.page.wait_for_timeout(500)  # What comes has come.
-            self.page.screenshot(path=file)
+            self.page.screenshot(path=file, full_page=whole)
 
 
 @contextmanager
@@ -77,9 +78,16 @@ def run_cell(cell: Locator) -> str:
 
 def add_cell(page: Page, code: str) -> Locator:
     """Return a new cell at the end of the notebook, with code in it."""
-    cells = page.locator(".jp-CodeCell")
-    cell = cells.nth(cells.count())
-    page.locator(".jp-Notebook-footer").click()
+    empty = page.locator(".cm-content", has_text=re.compile("^$"))
+    fresh = page.locator(".jp-CodeCell.jp-mod-active", has=empty)
+    while (
+        not fresh.count()
+    ):  # The notebook may move under a click, and out of the page goes a cell.
+        page.locator(".jp-Notebook-footer").click()
+        page.wait_for_timeout(300)
+    name = uuid.uuid4().hex
+    fresh.evaluate("(cell, name) => (cell.dataset.added = name)", name)
+    cell = page.locator(f'[data-added="{name}"]')
     cell.locator(".cm-content").click()
     page.keyboard.insert_text(code)
     return cell

@@ -52,6 +52,7 @@ function node(markup) {
   around.innerHTML = markup; // Written by an XML library; every name in it is text.
   const made = around.firstChild;
   paint(made);
+  for (const text of made.querySelectorAll("text")) text.after(" "); // Words are read one by one.
   if (made.id.startsWith("wire-")) {
     const reach = made.querySelector("path").cloneNode(); // A thin line is hard to point at.
     reach.setAttribute("class", "nv-reach");

@@ -146,7 +146,7 @@ class View {
     this.plan = new Plan([...this.stage.nodes.values()]);
     for (const node of this.plan.items) {
       node.setAttribute("role", node.id in this.frame.cards ? "button" : "img");
-      node.setAttribute("aria-label", node.querySelector("title")?.textContent ?? node.id);
+      node.setAttribute("aria-label", named(node));
     }
     this.mark(this.focused() ?? this.plan.items[0]);
   }
@@ -239,6 +239,13 @@ class View {
     this.draw();
     this.glow.show([]); // What glowed is drawn anew.
   }
+}
+
+// Return what a thing is called: what one reads on it, and what its title tells.
+function named(node) {
+  const read = [...node.querySelectorAll("text")].map((text) => text.textContent).join(" ");
+  const title = node.querySelector("title")?.textContent ?? node.id;
+  return title.includes(read) ? title : `${read} · ${title}`;
 }
 
 // A notebook shows an output anew when it is updated: the view that was there is taken again, with

@@ -1,0 +1,80 @@
+"""Make of a notebook that was run the page of a lesson.
+
+A picture becomes part of its page. A living one becomes a player of what it showed: from its cell
+until the lab is emptied, or until the next one. Other HTML that a cell shows is left as it is.
+"""
+
+from __future__ import annotations
+
+import re
+from copy import deepcopy
+from html import escape
+from typing import TYPE_CHECKING
+
+import figures
+from lexer import LEXER
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from nbformat import NotebookNode
+    from runs import Executed
+
+_WIDGET = "application/vnd.jupyter.widget-view+json"
+_PICTURE = re.compile(r"^!\[[^\]]*\]\((pictures/[\w.-]+\.svg)\)$", re.MULTILINE)
+_EMPTIES = re.compile(r"\breset\(\)")
+_BINDER = "https://mybinder.org/v2/gh/{repository}/HEAD?urlpath=lab/tree/notebooks/{name}"
+
+
+def page(run: Executed, path: Path, notebook: str, repository: str | None) -> NotebookNode:
+    """Return a lesson as the notebook of which its page is made.
+
+    ``notebook`` is the address of the one to download, ``repository`` is owner/name.
+    """
+    made = deepcopy(run.notebook)
+    made.metadata.language_info["pygments_lexer"] = LEXER
+    title, rest = made.cells[0].source.split("\n", 1)
+    made.cells[0].source = f"{title}\n\n{_links(path.name, notebook, repository)}\n{rest}"
+    for index, cell in enumerate(made.cells):
+        if cell.cell_type == "markdown":
+            cell.source = _PICTURE.sub(lambda it: _drawn(path.parent / it[1]), cell.source)
+        elif cell.cell_type == "code":
+            cell.metadata["tags"] = [f"moment-{cell.metadata['moments'] - 1}"]
+            _show(cell, run, index)
+    return made
+
+
+def _links(name: str, notebook: str, repository: str | None) -> str:
+    """Return where the lesson can be tried: on Binder if it is known of whom, and at home."""
+    links = [f'<a href="{notebook}" download>Download the notebook</a>']
+    if repository:
+        href = _BINDER.format(repository=escape(repository), name=name)
+        links.insert(0, f'<a href="{href}">Open in Binder</a>')
+    return f'<p class="nv-links">{" ".join(links)}</p>\n'
+
+
+def _drawn(file: Path) -> str:
+    return figures.figure(file.read_text(encoding="utf-8"))
+
+
+def _show(cell: NotebookNode, run: Executed, index: int) -> None:
+    """Let a code cell's outputs be what a page can show."""
+    for output in cell.outputs:
+        data = output.get("data", {})
+        if data.pop(_WIDGET, None):
+            first, end = _shown(run, index)
+            data["text/html"] = figures.player(run.recording.moments[first:end], first)
+        elif svg := data.pop("image/svg+xml", None):
+            data["text/html"] = figures.figure(svg)
+
+
+def _shown(run: Executed, index: int) -> tuple[int, int]:
+    """Return of which moments a living picture is the picture: the first, and the one after."""
+    cells = [cell for cell in run.notebook.cells[index:] if cell.cell_type == "code"]
+    first = before = cells[0].metadata["moments"]
+    for cell in cells[1:]:
+        lives = any(_WIDGET in output.get("data", {}) for output in cell.outputs)
+        if lives or _EMPTIES.search(cell.source):
+            break
+        before = cell.metadata["moments"]
+    return first - 1, before

@@ -1,0 +1,129 @@
+"""Publish the lessons: ``make html``.
+
+What Sphinx reads is laid out anew in ``_build/source``: the pages of this folder, the notebooks as
+they ran, a page for each command of the program, the start page with the map of the lessons.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+from html import escape
+from pathlib import Path
+from string import Template
+from typing import TYPE_CHECKING
+
+import figures
+import lessons
+import nbformat
+from coming import COMING
+from runs import executed
+from sphinx.cmd.build import main as sphinx
+
+import netviz
+from netviz.cli import main as program
+from netviz.lab.lessons import published, question
+from netviz.lab.resources import notebooks
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+DOCS = Path(__file__).resolve().parent
+FONTS = ("source-serif-4", "source-sans-3", "source-code-pro")
+REPOSITORY = os.environ.get("NETVIZ_REPOSITORY")
+_COMMAND = """
+.. click:: netviz.cli:{name}
+   :prog: netviz {name}
+   :nested: none
+"""
+
+
+def publish(build: Path) -> int:
+    """Lay the source out in ``build``, let Sphinx make ``build/html`` of it, return its status."""
+    source = build / "source"
+    for old in (source, build / "html"):
+        shutil.rmtree(old, ignore_errors=True)
+    shutil.copytree(DOCS / "static", source / "static")
+    for page in (DOCS / "conf.py", *DOCS.glob("*.md")):
+        shutil.copy(page, source)
+    lay_lessons(source, build / "executed")
+    lay_start(source)
+    lay_commands(source / "cli")
+    lay_assets(source / "static")
+    strict = ["-q", "-W", "--keep-going", "--fresh-env", "-d", str(build / "doctrees")]
+    return sphinx([*strict, str(source), str(build / "html")])
+
+
+def lay_lessons(source: Path, cache: Path) -> None:
+    """Lay out each lesson and the gallery as they ran, and for downloading as they are."""
+    for folder in ("lessons", "extra/notebooks"):
+        (source / folder).mkdir(parents=True)
+    for path in [*published(notebooks()), DOCS / "gallery.ipynb"]:
+        folder, up = (source, "") if path.parent == DOCS else (source / "lessons", "../")
+        address = f"{up}notebooks/{path.name}"
+        made = lessons.page(executed(path, cache), path, address, REPOSITORY)
+        nbformat.write(made, folder / path.name)
+        shutil.copy(path, source / "extra/notebooks")
+
+
+def lay_start(source: Path) -> None:
+    """Lay out the start page: its list of the lessons that are there, its map of all."""
+    links = [f"{_numbered(path)} <lessons/{path.stem}>" for path in published(notebooks())]
+    page = source / "index.md"
+    page.write_text(Template(page.read_text()).substitute(lessons="\n".join(links)))
+    (source / "map.html").write_text(f'<ol class="nv-map">{"".join(_map())}</ol>\n')
+
+
+def _numbered(path: Path) -> str:
+    return f"{path.stem[:2]} · {question(path)}"
+
+
+def _map() -> Iterator[str]:
+    """Yield an entry for each lesson of the course, those that are still to come among them."""
+    entries = {}
+    for path in published(notebooks()):
+        picture = (path.parent / "pictures" / f"{path.stem}.svg").read_text(encoding="utf-8")
+        href = f"lessons/{path.stem}.html"
+        entries[path.stem[:2]] = _entry(path.stem[:2], question(path), picture, href)
+    for number, (asked, net) in COMING.items():
+        entries.setdefault(number, _entry(number, asked, netviz.draw(net).svg, None))
+    yield from (entries[number] for number in sorted(entries))
+
+
+def _entry(number: str, asked: str, picture: str, href: str | None) -> str:
+    drawn = figures.inline(picture, silent=True)
+    name = f"<b>{number}</b> {escape(asked)}"
+    told = f'<a href="{href}">{name}</a>' if href else f"<span>{name}</span> <i>still to come</i>"
+    return f'<li class="nv-{"there" if href else "coming"}"><div>{drawn}</div><p>{told}</p></li>'
+
+
+def lay_commands(folder: Path) -> None:
+    """Lay out a page for each command of the program, as the program tells of itself."""
+    folder.mkdir()
+    names = sorted(program.commands)
+    for name in names:
+        (folder / f"{name}.rst").write_text(_COMMAND.format(name=name))
+    rows = [f"   {name}\n" for name in names]
+    title = "The command line"
+    head = f"{title}\n{'=' * len(title)}\n\n{program.help}\n\n.. toctree::\n   :maxdepth: 1\n\n"
+    (folder / "index.rst").write_text(head + "".join(rows))
+
+
+def lay_assets(static: Path) -> None:
+    """Lay out what pages are served with: the fonts, the colours, the script that shows films."""
+    (static / "palette.css").write_text(figures.palette())
+    (static / "view.js").write_text(figures.view())
+    vendored = DOCS / "node_modules/@fontsource-variable"
+    if not vendored.exists():
+        sys.exit("the fonts are not there: make html fetches them")
+    for font in FONTS:
+        for style in ("normal", "italic"):
+            shutil.copy(vendored / font / f"files/{font}-latin-wght-{style}.woff2", static)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("build", type=Path, nargs="?", default=DOCS / "_build")
+    sys.exit(publish(parser.parse_args().build.resolve()))
