@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from sphinx.application import Sphinx
 
 GLOSSARY = "glossary"
-_PROSE = (nodes.paragraph,)
 _OTHERWISE = (
     nodes.reference, nodes.literal, nodes.title, nodes.raw, nodes.literal_block, addnodes.desc,
     nodes.field_list, nodes.strong,
@@ -38,6 +37,8 @@ def setup(app: Sphinx) -> dict[str, bool]:
 
 def link(app: Sphinx, document: nodes.document, name: str) -> None:
     """Link the terms of a lesson."""
+    if name == GLOSSARY:
+        _say_what_is_chinese(document)
     if not name.startswith("lessons/"):
         return
     entries = {term: entry for entry in _entries(app) for term in entry.terms}
@@ -46,9 +47,7 @@ def link(app: Sphinx, document: nodes.document, name: str) -> None:
     pattern = re.compile("|".join(rf"\b({_either_case(term)})(?:s|es)?\b" for term in ways))
     home = app.builder.get_relative_uri(name, GLOSSARY)
     left = set(entries.values())
-    for text in [*document.findall(nodes.Text)]:
-        if not _is_prose(text):
-            continue
+    for text in [*_prose(document)]:
         made, end = [], 0
         for found in pattern.finditer(text.astext()):
             term = ways[found.lastindex - 1]
@@ -90,11 +89,29 @@ def _entries(app: Sphinx) -> Iterator[Entry]:
         yield Entry(names, terms[0]["ids"][0], _CHINESE.sub("", told))
 
 
+def _say_what_is_chinese(document: nodes.document) -> None:
+    """Mark the Chinese names, for whoever hears the page, and for the choice of fonts."""
+    for text in [*document.findall(nodes.Text)]:
+        if found := _CHINESE.search(text.astext()):
+            chinese = nodes.raw(
+                "", f' <span lang="zh-Hans">{found[0].strip()}</span>', format="html"
+            )
+            text.parent.replace(text, [nodes.Text(text.astext()[: found.start()]), chinese])
+
+
+def _prose(document: nodes.document) -> Iterator[nodes.Text]:
+    """Yield what is read as it stands: neither code nor titles, nor what is folded away."""
+    folded = False
+    for node in document.findall():
+        if isinstance(node, nodes.raw):
+            folded = "<details" in node.astext() or (folded and "</details" not in node.astext())
+        elif isinstance(node, nodes.Text) and not folded and _is_prose(node):
+            yield node
+
+
 def _is_prose(text: nodes.Text) -> bool:
-    above, found = text.parent, False
-    while above is not None:
-        if isinstance(above, _OTHERWISE):
-            return False
-        found = found or isinstance(above, _PROSE)
-        above = above.parent
-    return found
+    above = [text.parent]
+    while above[-1] is not None:
+        above.append(above[-1].parent)
+    otherwise = any(isinstance(each, _OTHERWISE) for each in above)
+    return not otherwise and any(isinstance(each, nodes.paragraph) for each in above)
