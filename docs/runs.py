@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,6 +46,8 @@ def executed(path: Path, cache: Path) -> Executed:
         cache.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix="lesson-") as folder:
             asyncio.run(_run(notebook, Path(folder)))
+            for old in cache.glob(f"{path.stem}-*"):
+                old.unlink()
             _place((Path(folder) / _RECORDING).read_bytes(), record)
         _place(nbformat.writes(notebook).encode(), kept)
     return Executed(nbformat.read(kept, as_version=4), Recording.load(record))
@@ -66,6 +69,7 @@ async def _run(notebook: nbformat.NotebookNode, folder: Path) -> None:
         timeout=_PATIENCE,
         resources=resources,
         coalesce_streams=True,
+        extra_arguments=["--log-level=CRITICAL"],  # That it is asked to end is no news.
         record_timing=False,
         store_widget_state=False,
     )
@@ -75,7 +79,15 @@ async def _run(notebook: nbformat.NotebookNode, folder: Path) -> None:
             await client.async_execute_cell(cell, index)
             if cell.cell_type == "code":
                 cell.metadata["moments"] = int(await _ask(client, "", "len(_recording)"))
+                _forget_where(cell)
         await _ask(client, f"_recording.stop(); _recording.save({_RECORDING!r})")
+
+
+def _forget_where(cell: nbformat.NotebookNode) -> None:
+    """Let a list of processes say which programs run, and not where this machine keeps them."""
+    for output in cell.outputs:
+        if output.output_type == "stream":
+            output.text = output.text.replace(f"{sys.prefix}/bin/", "")
 
 
 async def _ask(client: NotebookClient, code: str, expression: str = "None") -> str:

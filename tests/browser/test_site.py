@@ -7,7 +7,10 @@ import os
 import re
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -81,6 +84,22 @@ def test_every_page_is_whole_at_every_width(visit: Visit, page: Page, pages: lis
     assert [url for url in visit.asked if not url.startswith(("file:", "data:", "blob:"))] == []
 
 
+def test_served_pages_ask_nobody_else(visit: Visit, page: Page, site: Path) -> None:
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=site)) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        home = f"http://127.0.0.1:{server.server_port}/"
+        for name in ("index.html", "lessons/00-start-here.html", "search.html?q=bridge"):
+            page.goto(home + name)
+            page.wait_for_load_state("networkidle")
+        server.shutdown()
+    assert [url for url in visit.asked if not url.startswith((home, "data:", "blob:"))] == []
+    assert (visit.errors, visit.said) == ([], [])
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_every_page_is_accessible(page: Page, pages: list[Path], theme: str) -> None:
     page.emulate_media(color_scheme=theme, reduced_motion="reduce")
@@ -122,8 +141,8 @@ def test_every_link_leads_somewhere(page: Page, pages: list[Path], site: Path) -
 
 
 def test_no_page_shows_a_traceback_or_this_machine(site: Path, pages: list[Path]) -> None:
-    home = str(Path.home())
-    private = [str(CHECKOUT), str(site.parent), str(ROOT), *([home] if len(home) > 1 else [])]
+    places = (sys.prefix, str(CHECKOUT), str(site.parent), str(ROOT), str(Path.home()))
+    private = [each for each in places if each != "/"]
     for file in [*pages, *site.rglob("*.js")]:
         text = file.read_text(encoding="utf-8")
         assert "Traceback (most recent call last)" not in text, file
@@ -163,6 +182,26 @@ def test_player_steps_and_ends_at_the_right_picture(page: Page, site: Path, numb
         assert len(set(seen)) > 1
         player.get_by_role("slider").press("Home")
         assert shown.get_attribute("aria-label") == seen[0]
+
+
+def test_lesson_is_read_by_keyboard_alone(page: Page, site: Path) -> None:
+    page.goto(lesson(site, "00"))
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent").strip() == "Skip to content"
+    page.keyboard.press("Enter")
+    reached = set()
+    shown = page.locator(".nv svg").first.get_attribute("aria-label")
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        it = page.evaluate("(({ tagName, type }) => type || tagName)(document.activeElement)")
+        reached.add(it)
+        if it == "SUMMARY":
+            page.keyboard.press("Enter")
+        if it == "range":
+            page.keyboard.press("End")
+    assert {"A", "SUMMARY", "range", "button", "g"} <= reached
+    assert page.locator("details:not([open])").count() == 0
+    assert page.locator(".nv svg").first.get_attribute("aria-label") != shown
 
 
 def test_pinned_player_keeps_pace_with_the_reader(page: Page, site: Path) -> None:
