@@ -64,8 +64,8 @@ def _show(cell: NotebookNode, run: Executed, index: int) -> None:
         if data.pop(_WIDGET, None):
             first, end = _shown(run, index)
             data["text/html"] = figures.player(run.recording.moments[first:end], first)
-        elif svg := data.pop("image/svg+xml", None):
-            data["text/html"] = figures.figure(svg)
+        elif "text/html" in data and "image/svg+xml" in data:  # One of netviz, not another's.
+            data["text/html"] = figures.figure(data.pop("image/svg+xml"))
 
 
 def _shown(run: Executed, index: int) -> tuple[int, int]:

@@ -241,11 +241,11 @@ class View {
   }
 }
 
-// Return what a thing is called: what one reads on it, and what its title tells.
+// Return what a thing is called: what its title tells, and what one reads on it.
 function named(node) {
   const read = [...node.querySelectorAll("text")].map((text) => text.textContent).join(" ");
   const title = node.querySelector("title")?.textContent ?? node.id;
-  return title.includes(read) ? title : `${read} · ${title}`;
+  return title.includes(read) ? title : `${title} · ${read}`;
 }
 
 // A notebook shows an output anew when it is updated: the view that was there is taken again, with
