@@ -37,6 +37,7 @@ fix: .venv/dev ## mend the style, as far as a program can
 
 html: .venv/docs docs/node_modules programs ## run the lessons and make pages of them: docs/_build/html/index.html
 	.venv/bin/python docs/publish.py
+	@echo "Open docs/_build/html/index.html"
 
 bench: .venv/browser docs/node_modules programs ## measure against the floor and the peers, into benchmarks/RESULTS.md
 	@.venv/bin/python scripts/programs.py chromium
@@ -57,7 +58,7 @@ programs: .venv/lab
 
 # Fonts for the pages, and axe for their tests; npm comes with the virtual environment.
 docs/node_modules: docs/package-lock.json | .venv/docs
-	.venv/bin/npm --prefix docs ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	.venv/bin/npm --prefix docs ci --ignore-scripts --no-audit --no-fund --no-update-notifier
 	@touch $@
 
 clean: ## remove what make made here; the system programs stay in ~/.cache/netviz
