@@ -25,10 +25,9 @@ nb_merge_streams = True
 myst_enable_extensions = ["attrs_block", "deflist"]
 myst_heading_anchors = 3
 # A cell is copied as one would type it in a terminal.
-copybutton_prompt_text = r"!|\$ "
+copybutton_prompt_text = r"%%bash|!|\$ "
 copybutton_prompt_is_regexp = True
 copybutton_only_copy_prompt_lines = False
-copybutton_exclude = ".linenos, .gp, .cm"
 
 default_role = "py:obj"
 autodoc_typehints = "signature"

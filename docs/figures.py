@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import re
-from html import escape
 from typing import TYPE_CHECKING
 
 from netviz.picture import replay
@@ -22,6 +21,7 @@ _FOR_ONE_PAGE = re.compile(r' (?:id|data-ends|data-netviz)="[^"]*"')
 _SIZE = re.compile(r' width="([\d.]+)" height="[\d.]+"')
 _LEAST = 0.6
 """Of its size, a picture's words can still be read; where there is less room, it is scrolled."""
+_LABEL = "A recording of a network as it changed"
 _HINT = """
 <figcaption class="nv-hint">A recording of what the commands below do. Step through it; or
 <b>Pin</b> it and read on: it keeps pace with you.</figcaption>
@@ -64,19 +64,23 @@ def figure(svg: str) -> str:
     return f'<figure class="nv-figure">{inline(svg)}</figure>'
 
 
-def player(moments: Sequence[Moment], first: int) -> str:
-    """Return what replays some moments: the last picture, and the film for the script below.
+def player(packed: str, still: str, first: int | None = None) -> str:
+    """Return what replays a film: its last picture, and the film for the script below, in base64.
 
-    ``first`` is the number of the first one in the whole recording, which the cells know.
+    ``first`` is the number of its first moment, where it is the one that the cells go on counting.
     """
-    frames = replay.frames(moments)
-    packed = base64.b64encode(film(frames)).decode()
-    label = escape("A recording of the living picture, which this lesson's commands change")
+    counted, hint = ("", "") if first is None else (f' data-first="{first}"', _HINT)
     return (
-        f'<figure class="nv-player" data-first="{first}" aria-label="{label}">'
-        f'<div class="nv-screen">{inline(frames[-1].svg)}</div>'
-        f'<script type="text/plain">{packed}</script>{_HINT}</figure>'
+        f'<figure class="nv-player"{counted} aria-label="{_LABEL}">'
+        f'<div class="nv-screen">{inline(still)}</div>'
+        f'<script type="text/plain">{packed}</script>{hint}</figure>'
     )
+
+
+def filmed(moments: Sequence[Moment], first: int) -> str:
+    """Return a player of some moments; the first one has a number that the cells know."""
+    frames = replay.frames(moments)
+    return player(base64.b64encode(film(frames)).decode(), frames[-1].svg, first)
 
 
 def view() -> str:

@@ -1,7 +1,8 @@
 """Make of a notebook that was run the page of a lesson.
 
 A picture becomes part of its page. A living one becomes a player of what it showed: from its cell
-until the lab is emptied, or until the next one. Other HTML that a cell shows is left as it is.
+until the lab is emptied, or until the next one; a recording becomes a player of itself. Other HTML
+that a cell shows is left as it is.
 """
 
 from __future__ import annotations
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 _WIDGET = "application/vnd.jupyter.widget-view+json"
 _PICTURE = re.compile(r"^!\[[^\]]*\]\((pictures/[\w.-]+\.svg)\)$", re.MULTILINE)
+_STATE = "application/vnd.jupyter.widget-state+json"
+_SVG = re.compile("<svg.*</svg>", re.DOTALL)
+_LIVING = re.compile(r"\blive\(")
 _EMPTIES = re.compile(r"\breset\(\)")
 _BINDER = "https://mybinder.org/v2/gh/{repository}/HEAD?urlpath=lab/tree/notebooks/{name}"
 
@@ -32,6 +36,7 @@ def page(run: Executed, path: Path, notebook: str, repository: str | None) -> No
     ``notebook`` is the address of the one to download, ``repository`` is owner/name.
     """
     made = deepcopy(run.notebook)
+    made.metadata.pop("widgets", None)
     made.metadata.language_info["pygments_lexer"] = LEXER
     title, rest = made.cells[0].source.split("\n", 1)
     made.cells[0].source = f"{title}\n\n{_links(path.name, notebook, repository)}\n{rest}"
@@ -61,11 +66,25 @@ def _show(cell: NotebookNode, run: Executed, index: int) -> None:
     """Let a code cell's outputs be what a page can show."""
     for output in cell.outputs:
         data = output.get("data", {})
-        if data.pop(_WIDGET, None):
+        widget = data.pop(_WIDGET, None)
+        if widget and _lives(cell):
             first, end = _shown(run, index)
-            data["text/html"] = figures.player(run.recording.moments[first:end], first)
+            data["text/html"] = figures.filmed(run.recording.moments[first:end], first)
+        elif widget:
+            still = _SVG.search(data["text/html"])[0]
+            data["text/html"] = figures.player(_film(run, widget["model_id"]), still)
         elif "text/html" in data and "image/svg+xml" in data:  # One of netviz, not another's.
             data["text/html"] = figures.figure(data.pop("image/svg+xml"))
+
+
+def _lives(cell: NotebookNode) -> bool:
+    return bool(_LIVING.search(cell.source))
+
+
+def _film(run: Executed, model: str) -> str:
+    """Return the film that a widget of the notebook had, in base64."""
+    widget = run.notebook.metadata["widgets"][_STATE]["state"][model]
+    return next(each["data"] for each in widget["buffers"] if each["path"] == ["film"])
 
 
 def _shown(run: Executed, index: int) -> tuple[int, int]:
@@ -73,8 +92,7 @@ def _shown(run: Executed, index: int) -> tuple[int, int]:
     cells = [cell for cell in run.notebook.cells[index:] if cell.cell_type == "code"]
     first = before = cells[0].metadata["moments"]
     for cell in cells[1:]:
-        lives = any(_WIDGET in output.get("data", {}) for output in cell.outputs)
-        if lives or _EMPTIES.search(cell.source):
+        if _lives(cell) or _EMPTIES.search(cell.source):
             break
         before = cell.metadata["moments"]
     return first - 1, before

@@ -71,7 +71,6 @@ async def _run(notebook: nbformat.NotebookNode, folder: Path) -> None:
         coalesce_streams=True,
         extra_arguments=["--log-level=CRITICAL"],  # That it is asked to end is no news.
         record_timing=False,
-        store_widget_state=False,
     )
     async with client.async_setup_kernel():
         await _ask(client, _RECORD)
@@ -81,6 +80,7 @@ async def _run(notebook: nbformat.NotebookNode, folder: Path) -> None:
                 cell.metadata["moments"] = int(await _ask(client, "", "len(_recording)"))
                 _forget_where(cell)
         await _ask(client, f"_recording.stop(); _recording.save({_RECORDING!r})")
+    client.set_widgets_metadata()
 
 
 def _forget_where(cell: nbformat.NotebookNode) -> None:

@@ -19,7 +19,7 @@
     const view = await netviz.render({ model: { get: () => film, on: () => {} }, el: screen });
     while (!view.film) await new Promise(requestAnimationFrame);
     view.step(0);
-    follow(view, +figure.dataset.first);
+    if (figure.dataset.first) follow(view, +figure.dataset.first);
   };
 
   // A pinned picture shows what the last cell that one has read down to has made of the lab.
