@@ -27,7 +27,7 @@ _STATE = "application/vnd.jupyter.widget-state+json"
 _SVG = re.compile("<svg.*</svg>", re.DOTALL)
 _LIVING = re.compile(r"\blive\(")
 _EMPTIES = re.compile(r"\breset\(\)")
-_BINDER = "https://mybinder.org/v2/gh/{repository}/HEAD?urlpath=lab/tree/notebooks/{name}"
+_BINDER = "https://mybinder.org/v2/gh/{repository}/HEAD?urlpath=lab/tree/{name}"
 
 
 def page(run: Executed, path: Path, notebook: str, repository: str | None) -> NotebookNode:
@@ -39,7 +39,11 @@ def page(run: Executed, path: Path, notebook: str, repository: str | None) -> No
     made.metadata.pop("widgets", None)
     made.metadata.language_info["pygments_lexer"] = LEXER
     title, rest = made.cells[0].source.split("\n", 1)
-    made.cells[0].source = f"{title}\n\n{_links(path.name, notebook, repository)}\n{rest}"
+    made.cells[
+        0
+    ].source = (
+        f"{title}\n\n{_links(f'{path.parent.name}/{path.name}', notebook, repository)}\n{rest}"
+    )
     for index, cell in enumerate(made.cells):
         if cell.cell_type == "markdown":
             cell.source = _PICTURE.sub(lambda it: _drawn(path.parent / it[1]), cell.source)
