@@ -20,10 +20,7 @@ extensions = [
     "terms",
 ]
 nb_execution_mode = "off"  # They come with their outputs.
-nb_mime_priority_overrides = [("html", "text/html", 0)]
-nb_merge_streams = True
-myst_enable_extensions = ["attrs_block", "deflist"]
-myst_heading_anchors = 3
+myst_enable_extensions = ["attrs_block"]
 # A cell is copied as one would type it in a terminal.
 copybutton_prompt_text = r"%%bash|!|\$ "
 copybutton_prompt_is_regexp = True

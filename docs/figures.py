@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import base64
 import re
 from typing import TYPE_CHECKING
 
+from assets import variable
+
 from netviz.picture import replay
-from netviz.picture.film import film
-from netviz.picture.pages import script
+from netviz.picture.pages import encoded
 from netviz.picture.themes import night
 
 if TYPE_CHECKING:
@@ -28,35 +28,20 @@ _HINT = """
 """
 
 
-def palette() -> str:
-    """Return a style sheet: each colour of a picture as a variable, by day and by night."""
-    dark = "".join(f"{_variable(a)}:{b};" for a, b in night().items())
-    return (
-        f":root{{{''.join(f'{_variable(a)}:{a};' for a in night())}}}\n"
-        f"@media screen{{body[data-theme=dark]{{{dark}}}\n"
-        "@media (prefers-color-scheme: dark)"
-        f"{{body:not([data-theme=light]){{{dark}}}}}}}\n"
-    )
-
-
 def inline(svg: str, *, silent: bool = False) -> str:
     """Return a picture's SVG for the inside of a page, with the page's colours.
 
     ``silent`` is one that only adorns what is said beside it.
     """
-    svg = _FOR_ONE_PAGE.sub("", themed(svg))
+    like = night()
+    svg = _COLOUR.sub(lambda it: f"var({variable(it[0])})" if it[0] in like else it[0], svg)
+    svg = _FOR_ONE_PAGE.sub("", svg)
     if silent:
         svg = re.sub(' role="img" aria-label="[^"]*"', ' aria-hidden="true"', svg, count=1)
-        svg = re.sub("<title>[^<]*</title>", "", svg)
+        return _SIZE.sub("", re.sub("<title>[^<]*</title>", "", svg), count=1)
     width = float(_SIZE.search(svg)[1])
-    room = f' style="width:{width:g}px;min-width:{min(width, _LEAST * width):.0f}px;'
-    return svg.replace(' style="', room, 1) if not silent else _SIZE.sub("", svg, count=1)
-
-
-def themed(svg: str) -> str:
-    """Return SVG whose colours are those of the page around it."""
-    known = night()
-    return _COLOUR.sub(lambda it: f"var({_variable(it[0])})" if it[0] in known else it[0], svg)
+    room = f' style="width:{width:g}px;min-width:{_LEAST * width:.0f}px;'
+    return svg.replace(' style="', room, 1)
 
 
 def figure(svg: str) -> str:
@@ -80,14 +65,4 @@ def player(packed: str, still: str, first: int | None = None) -> str:
 def filmed(moments: Sequence[Moment], first: int) -> str:
     """Return a player of some moments; the first one has a number that the cells know."""
     frames = replay.frames(moments)
-    return player(base64.b64encode(film(frames)).decode(), frames[-1].svg, first)
-
-
-def view() -> str:
-    """Return the script that shows films. It is no module: a page from a file may load none."""
-    code = script().replace("export async function render", "async function render")
-    return f"globalThis.netviz = (() => {{\n{code}\nreturn {{ render }};\n}})();\n"
-
-
-def _variable(colour: str) -> str:
-    return f"--nv-{colour[1:]}"
+    return player(encoded(frames), frames[-1].svg, first)

@@ -15,6 +15,7 @@ from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING
 
+import assets
 import figures
 import lessons
 import nbformat
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 DOCS = Path(__file__).resolve().parent
-FONTS = ("source-serif-4", "source-sans-3", "source-code-pro")
 REPOSITORY = os.environ.get("NETVIZ_REPOSITORY")
 _COMMAND = """
 .. click:: netviz.cli:{name}
@@ -51,7 +51,7 @@ def publish(build: Path) -> int:
     lay_lessons(source, build / "executed")
     lay_start(source)
     lay_commands(source / "cli")
-    lay_assets(source / "static")
+    assets.lay(source / "static")
     strict = ["-q", "-W", "--keep-going", "--fresh-env", "-d", str(build / "doctrees")]
     return sphinx([*strict, str(source), str(build / "html")])
 
@@ -109,18 +109,6 @@ def lay_commands(folder: Path) -> None:
     title = "The command line"
     head = f"{title}\n{'=' * len(title)}\n\n{program.help}\n\n.. toctree::\n   :maxdepth: 1\n\n"
     (folder / "index.rst").write_text(head + "".join(rows))
-
-
-def lay_assets(static: Path) -> None:
-    """Lay out what pages are served with: the fonts, the colours, the script that shows films."""
-    (static / "palette.css").write_text(figures.palette())
-    (static / "view.js").write_text(figures.view())
-    vendored = DOCS / "node_modules/@fontsource-variable"
-    if not vendored.exists():
-        sys.exit("the fonts are not there: make html fetches them")
-    for font in FONTS:
-        for style in ("normal", "italic"):
-            shutil.copy(vendored / font / f"files/{font}-latin-wght-{style}.woff2", static)
 
 
 if __name__ == "__main__":

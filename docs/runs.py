@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import shutil
 import sys
 import tempfile
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from netviz.picture.recording import Recording
 
 PACKAGE = Path(netviz.__file__).parent
 _PATIENCE = 120  # Seconds a cell may take: it only bounds one that never ends.
-_RECORDING = "recording.json"
+_NOTEBOOK, _RECORDING = "notebook.ipynb", "recording.json"
 _RECORD = "import netviz as _netviz; _recording = _netviz.record()"
 
 
@@ -40,17 +41,24 @@ class Executed:
 def executed(path: Path, cache: Path) -> Executed:
     """Return a notebook as it was run; run it if this very one never was."""
     notebook = nbformat.read(path, as_version=4)
-    kept = cache / f"{path.stem}-{_digest(notebook)}.ipynb"
-    record = kept.with_suffix(".json")
+    kept = cache / f"{path.stem}-{_digest(notebook)}"
     if not kept.exists():
-        cache.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix="lesson-") as folder:
             asyncio.run(_run(notebook, Path(folder)))
             for old in cache.glob(f"{path.stem}-*"):
-                old.unlink()
-            _place((Path(folder) / _RECORDING).read_bytes(), record)
-        _place(nbformat.writes(notebook).encode(), kept)
-    return Executed(nbformat.read(kept, as_version=4), Recording.load(record))
+                shutil.rmtree(old)
+            _keep(notebook, Path(folder) / _RECORDING, kept)
+    run = nbformat.read(kept / _NOTEBOOK, as_version=4)
+    return Executed(run, Recording.load(kept / _RECORDING))
+
+
+def _keep(notebook: nbformat.NotebookNode, recording: Path, kept: Path) -> None:
+    """Keep both in one folder, which is there as a whole or not at all."""
+    half = kept.with_name(f".{kept.name}.{os.getpid()}")
+    half.mkdir(parents=True)
+    nbformat.write(notebook, half / _NOTEBOOK)
+    shutil.copy(recording, half)
+    half.rename(kept)
 
 
 def _digest(notebook: nbformat.NotebookNode) -> str:
@@ -103,10 +111,3 @@ async def _ask(client: NotebookClient, code: str, expression: str = "None") -> s
     if said["status"] != "ok":
         raise RuntimeError(f"{code or expression}: {said['ename']}: {said['evalue']}")
     return str(said["data"]["text/plain"])
-
-
-def _place(data: bytes, file: Path) -> None:
-    """Write a file whole or not at all."""
-    half = file.with_name(f".{file.name}.{os.getpid()}")
-    half.write_bytes(data)
-    half.replace(file)

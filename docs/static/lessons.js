@@ -10,10 +10,8 @@
     else delete body.dataset.jpThemeLight;
   };
 
-  const bytes = (text) => Uint8Array.from(atob(text), (each) => each.charCodeAt(0));
-
   const play = async (figure) => {
-    const film = bytes(figure.querySelector("script").textContent);
+    const film = netviz.bytes(figure.querySelector("script").textContent);
     const screen = figure.querySelector(".nv-screen");
     screen.replaceChildren();
     const view = await netviz.render({ model: { get: () => film, on: () => {} }, el: screen });

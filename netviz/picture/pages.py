@@ -26,7 +26,7 @@ _VIEW = Path(__file__).parent / "view"
 _MODULES = ("kit", "theme", "lens", "card", "glow", "plan", "saving", "stage", "timeline", "view")
 _IMPORT = re.compile("^import .*\n|^export (?!async function render)|^ +", re.MULTILINE)
 _SILENT = re.compile("^ *//.*\n", re.MULTILINE)
-_BYTES = "const bytes = (text) => Uint8Array.from(atob(text), (each) => each.charCodeAt(0));"
+BYTES = "const bytes = (text) => Uint8Array.from(atob(text), (each) => each.charCodeAt(0));"
 _PLAY = """
 const film = bytes(document.getElementById("film").textContent);
 el.replaceChildren();
@@ -83,10 +83,14 @@ def script() -> str:
     return text.replace('const STYLE = "";', f"const STYLE = {json.dumps(style)};")
 
 
+def encoded(frames: Sequence[Frame]) -> str:
+    """Return a film as text; ``BYTES`` makes of it what the view reads."""
+    return base64.b64encode(film(frames)).decode()
+
+
 def player(frames: Sequence[Frame], title: str) -> str:
     """Return a page that replays some frames, without a kernel and without a network."""
-    packed = base64.b64encode(film(frames)).decode()
-    rest = f'<script type="text/plain" id="film">{packed}</script>'
+    rest = f'<script type="text/plain" id="film">{encoded(frames)}</script>'
     return _page(title, frames[-1], rest, _PLAY, "")
 
 
@@ -98,7 +102,7 @@ def follower(frame: Frame, title: str) -> str:
 
 def _page(title: str, frame: Frame, rest: str, start: str, more: str) -> str:
     begin = 'const el = document.getElementById("nv");\ndocument.documentElement.className = "js";'
-    whole = "\n".join((script(), _BYTES, begin, start))
+    whole = "\n".join((script(), BYTES, begin, start))
     digest = base64.b64encode(hashlib.sha256(whole.encode()).digest()).decode()
     policy = f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; "
     policy += f"img-src data: blob:; base-uri 'none'; form-action 'none'; {more}"

@@ -6,7 +6,6 @@ all that it is told.
 
 from __future__ import annotations
 
-import base64
 import os
 import secrets
 import sys
@@ -18,8 +17,7 @@ from urllib.parse import parse_qs
 
 from netviz.errors import NetvizError
 from netviz.net.worker import aside
-from netviz.picture.film import film
-from netviz.picture.pages import follower
+from netviz.picture.pages import encoded, follower
 
 if TYPE_CHECKING:
     import socket
@@ -93,7 +91,7 @@ class _Answer(BaseHTTPRequestHandler):
                 line = ":\n\n"  # Nothing new; but that a page is gone is noticed.
                 if new.wait(_BEAT):
                     new.clear()
-                    line = f"data: {base64.b64encode(film([live.frame])).decode()}\n\n"
+                    line = f"data: {encoded([live.frame])}\n\n"
                 self.wfile.write(line.encode())
 
     def log_message(self, *_: object) -> None:

@@ -80,9 +80,8 @@ def add_cell(page: Page, code: str) -> Locator:
     """Return a new cell at the end of the notebook, with code in it."""
     empty = page.locator(".cm-content", has_text=re.compile("^$"))
     fresh = page.locator(".jp-CodeCell.jp-mod-active", has=empty)
-    while (
-        not fresh.count()
-    ):  # The notebook may move under a click, and out of the page goes a cell.
+    # The notebook may move under a click, and far cells are not in the page.
+    while not fresh.count():
         page.locator(".jp-Notebook-footer").click()
         page.wait_for_timeout(300)
     name = uuid.uuid4().hex
