@@ -6,6 +6,7 @@
     ├── TopologyError     a network was declared that cannot be
     ├── DiscoveryError    the machine's namespaces could not be read
     ├── ComponentError    a program that a lesson needs cannot be had
+    ├── TraceError        packets cannot be followed
     └── ExerciseError     an exercise was asked something it cannot judge
 
 A message is one line: what failed with the values quoted, the command a person would have typed,
@@ -72,6 +73,10 @@ class DiscoveryError(NetvizError):
 
 class ComponentError(NetvizError):
     """A program that a lesson needs cannot be had."""
+
+
+class TraceError(NetvizError):
+    """Packets cannot be followed."""
 
 
 class ExerciseError(NetvizError):

@@ -20,7 +20,7 @@ Key = tuple[int, int]
 """``(namespace id, ifindex)``: the only name of an interface that is unique on a machine."""
 
 
-def _row(noun: object) -> JSON:
+def row(noun: object) -> JSON:
     """Return a noun's fields by name, as JSON knows them."""
     fields = getattr(noun, "__dataclass_fields__")  # noqa: B009 (it is no attribute of object)
     return {name: _plain(getattr(noun, name)) for name in fields}
@@ -77,7 +77,7 @@ class Address:
 
     def to_dict(self) -> JSON:
         """Return the fields that are set, and each flag as ``true``, as ``ip -j`` does."""
-        told = {"address" if k == "peer" else k: v for k, v in _row(self).items() if k != "flags"}
+        told = {"address" if k == "peer" else k: v for k, v in row(self).items() if k != "flags"}
         return {k: v for k, v in told.items() if v is not None} | dict.fromkeys(self.flags, True)
 
 
@@ -118,7 +118,7 @@ class Interface:
 
     def to_dict(self) -> JSON:
         """Return every field; ``addresses`` as typed, ``addr_info`` as ``ip -j`` has them."""
-        told = _row(self)
+        told = row(self)
         first = ("index", "name", "kind", "mac", "mtu")
         return {
             **{name: told[name] for name in first},
@@ -150,7 +150,7 @@ class Route:
 
     def to_dict(self) -> JSON:
         """Return every field, ``null`` where the route does not say."""
-        return _row(self)
+        return row(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +172,7 @@ class Rule:
 
     def to_dict(self) -> JSON:
         """Return every field; two have names that Python keeps for itself."""
-        told = _row(self)
+        told = row(self)
         return {{"source": "from", "inverted": "not"}.get(name, name): told[name] for name in told}
 
 
@@ -189,7 +189,7 @@ class Neighbour:
 
     def to_dict(self) -> JSON:
         """Return every field; ``state`` is a list, as in ``ip -j``."""
-        return _row(self)
+        return row(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +208,7 @@ class FdbEntry:
 
     def to_dict(self) -> JSON:
         """Return every field; ``state`` is empty for an address that was learned."""
-        return _row(self)
+        return row(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,7 +228,7 @@ class Qdisc:
 
     def to_dict(self) -> JSON:
         """Return every field."""
-        return _row(self)
+        return row(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,7 +256,7 @@ class Namespace:
 
     def to_dict(self) -> JSON:
         """Return every field, each table as a list."""
-        return _row(self)
+        return row(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,4 +295,4 @@ class Snapshot:
 
     def to_dict(self) -> JSON:
         """Return ``{"namespaces": […], "warnings": […]}``, stable from run to run."""
-        return _row(self) | {"warnings": [str(warning) for warning in self.warnings]}
+        return row(self) | {"warnings": [str(warning) for warning in self.warnings]}

@@ -23,7 +23,7 @@ MODULES = {
 
 # A room may import the rooms above it, and itself.
 ROOMS = {
-    "ground": ("text", "model", "errors", "graphs", "changes", "records"),
+    "ground": ("text", "model", "journeys", "errors", "graphs", "changes", "records"),
     "lab": ("lab.",),
     "net": ("net.",),
     "packets": ("packets.",),
