@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from netviz.model import Endpoint, row
 
 if TYPE_CHECKING:
-    from netviz.model import JSON
+    from netviz.model import JSON, Snapshot
 
 DELIVERED, DISCARDED, LOST = "delivered", "discarded", "lost"
 
@@ -169,3 +169,20 @@ class Journey:
     def to_dict(self) -> JSON:
         """Return every field, and its fate."""
         return row(self) | {"fate": self.fate}
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """What was seen while a command ran: its ``journeys`` by time, and all ``packets`` of the lab.
+
+    ``network`` is the lab when the command had ended. ``drops`` counts packets that the kernel
+    could not hand to a tap; ``output`` and ``status`` are the command's own.
+    """
+
+    journeys: tuple[Journey, ...]
+    network: Snapshot
+    packets: tuple[Packet, ...] = ()
+    drops: int = 0
+    command: str = ""
+    output: str = ""
+    status: int = 0
