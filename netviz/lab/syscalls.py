@@ -133,6 +133,11 @@ def signalfd(numbers: Iterable[int]) -> int:
     return fd
 
 
+def bind(fd: int, address: bytes) -> None:
+    """Bind a socket to an address as the kernel has it, where Python knows only its name."""
+    _check(_libc.bind(ctypes.c_int(fd), address, ctypes.c_uint(len(address))))
+
+
 def install_seccomp(program: bytes) -> None:
     """Put a classic BPF program before every system call from now on, for good.
 

@@ -1,0 +1,190 @@
+"""Listen on every interface of every namespace at once.
+
+One thread opens a tap on each (see `netviz.packets.rings`), stepping from namespace to namespace,
+and empties them all. An interface that comes while it listens gets a tap as soon as it is seen, a
+few hundredths of a second later; what passes it before is not heard. Taps never switch an interface
+to promiscuous mode, so nothing about the network changes.
+"""
+
+from __future__ import annotations
+
+import errno
+import select
+import time
+from contextlib import suppress
+from threading import Event, Lock, Thread
+from typing import TYPE_CHECKING, Self
+
+from netviz.errors import NetvizError, TraceError
+from netviz.lab.sandbox import inside
+from netviz.model import Endpoint
+from netviz.net import namespaces
+from netviz.net.events import Events
+from netviz.net.links import links
+from netviz.net.netlink import Socket
+from netviz.packets.rings import BLOCK, Block, Ring, compiled, keep_all
+
+if TYPE_CHECKING:
+    from netviz.journeys import Packet
+    from netviz.model import Key
+    from netviz.net.namespaces import Found
+    from netviz.packets.rings import Instruction
+
+SNAP = 2048
+"""How many bytes of a packet are kept: all of it, where it fits an ordinary MTU."""
+_MEMORY = 128 << 20
+_FEWEST, _MOST = 4, 32
+_GLANCE = 10  # Milliseconds.
+_SETTLED = 0.05  # By then the kernel has handed over what it holds.
+_NO_HEADER = ("tun", "ipip", "sit", "gre", "ip6tnl", "wireguard", "vti")
+_COMMAND = "tcpdump -i any"
+
+
+class Capture:
+    """Packets of the lab, or outside a lab of the machine, from its beginning to its end.
+
+    ``keep`` is a filter in tcpdump's words (``icmp or arp``), which the kernel applies; it sees the
+    outermost headers. ``snap`` is how many bytes of each packet are kept, ``memory`` how many all
+    taps together may have at the kernel's side.
+
+    Use it as a context. Raises ``TraceError`` where the kernel refuses to listen, and for a filter
+    that tcpdump does not understand.
+    """
+
+    def __init__(self, *, keep: str | None = None, snap: int = SNAP, memory: int = _MEMORY) -> None:
+        self.drops = 0
+        """How many packets found no room in their ring, so far. Equivalent to: tcpdump's last line,
+        ``packets dropped by kernel``."""
+        self._programs = {link: _program(keep, snap, link) for link in ("EN10MB", "RAW")}
+        self._memory = memory
+        self._rings: dict[Key, Ring] = {}
+        self._lost = 0
+        self._heard: list[Block] = []
+        self._swapping = Lock()
+        self._ready, self._stop = Event(), Event()
+        self._failed: Exception | None = None
+        self._thread = Thread(target=self._listen, name="netviz-capture", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        self._ready.wait()
+        if self._failed:
+            self._thread.join()
+            raise self._failed
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def settle(self) -> None:
+        """Return when what came by until now can be taken."""
+        time.sleep(_SETTLED)
+
+    def take(self) -> list[Packet]:
+        """Return the packets since the last time, by time. Those of one moment lie lower first."""
+        with self._swapping:
+            heard, self._heard = self._heard, []
+        found = [packet for block in heard for packet in block.packets()]
+        found.sort(key=lambda packet: packet.at)
+        return found
+
+    def _listen(self) -> None:
+        try:
+            with Events() as events:
+                self._look()
+                self._ready.set()
+                while not self._stop.is_set():
+                    self._turn(events)
+            self._drain()
+        except Exception as error:  # Whatever it is: who waits for packets must know.
+            self._failed = error if isinstance(error, NetvizError) else _refused(error)
+        finally:
+            for ring in self._rings.values():
+                ring.close()
+            self._ready.set()
+
+    def _turn(self, events: Events) -> None:
+        waiting = select.poll()
+        for ring in self._rings.values():
+            waiting.register(ring, select.POLLIN)
+        end = time.monotonic() + 1.0
+        while time.monotonic() < end and not self._stop.is_set():
+            if waiting.poll(_GLANCE):
+                self._drain()
+            if events.pending():
+                events.wait(0, longest=0.02)
+                break
+        self._look()
+
+    def _drain(self) -> None:
+        blocks = [block for ring in self._rings.values() for block in ring.read()]
+        with self._swapping:
+            self._heard += blocks
+        self.drops = self._lost + sum(ring.drops() for ring in self._rings.values())
+
+    def _look(self) -> None:
+        """Tap what has come, and let go of what has gone."""
+        found, _ = namespaces.find()
+        seen: dict[Key, tuple[Endpoint, str]] = {}
+        for namespace in found:
+            with suppress(OSError):  # It is gone again, or not ours to enter.
+                seen |= self._tap(namespace, seen)
+        found[0].enter()
+        for key in self._rings.keys() - seen.keys():
+            self._drain()
+            ring = self._rings.pop(key)
+            self._lost += ring.drops()
+            ring.close()
+
+    def _tap(
+        self, namespace: Found, before: dict[Key, tuple[Endpoint, str]]
+    ) -> dict[Key, tuple[Endpoint, str]]:
+        namespace.enter()
+        with Socket() as socket:
+            own = {
+                (namespace.id, link.index): (
+                    Endpoint(namespace.id, link.index, namespace.name, link.name),
+                    str(link.fields["kind"]),
+                )
+                for link in links(socket)
+            }
+        count = max(len(before) + len(own), len(self._rings), 16)
+        blocks = max(_FEWEST, min(_MOST, self._memory // BLOCK // count))
+        for key in own.keys() - self._rings.keys():
+            where, kind = own[key]
+            program = self._programs["RAW" if kind in _NO_HEADER else "EN10MB"]
+            try:
+                self._rings[key] = Ring(where, blocks, program)
+            except OSError as error:
+                if error.errno != errno.ENODEV:  # It is gone already.
+                    raise _refused(error, str(where)) from error
+        return own
+
+
+def _program(keep: str | None, snap: int, link: str) -> list[Instruction]:
+    if keep is None:
+        return keep_all(snap)
+    try:
+        return compiled(keep, snap, link)
+    except ValueError as error:
+        raise TraceError(
+            f"cannot keep '{keep}': {error}",
+            command=f"tcpdump '{keep}'",
+            remedy="see man pcap-filter",
+        ) from error
+    except OSError as error:
+        raise TraceError(
+            f"cannot keep '{keep}': there is no tcpdump to understand it",
+            remedy="leave keep out, or install tcpdump",
+        ) from error
+
+
+def _refused(error: Exception, where: str = "every interface") -> TraceError:
+    remedies = {errno.EMFILE: "allow more open files: ulimit -n 4096"}
+    refused = isinstance(error, PermissionError)
+    remedy = remedies.get(getattr(error, "errno", 0) or 0)
+    if refused and not inside():
+        remedy = "run it in a lab, or with sudo"
+    why = getattr(error, "strerror", None) or error
+    return TraceError(f"cannot listen on '{where}': {why}", command=_COMMAND, remedy=remedy)
