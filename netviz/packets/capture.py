@@ -62,7 +62,7 @@ class Capture:
         self._heard: list[Block] = []
         self._swapping = Lock()
         self._ready, self._stop = Event(), Event()
-        self._failed: Exception | None = None
+        self._failed: NetvizError | None = None
         self._thread = Thread(target=self._listen, name="netviz-capture", daemon=True)
 
     def __enter__(self) -> Self:
@@ -150,16 +150,20 @@ class Capture:
                 for link in links(socket)
             }
         count = max(len(before) + len(own), len(self._rings), 16)
-        blocks = max(_FEWEST, min(_MOST, self._memory // BLOCK // count))
         for key in own.keys() - self._rings.keys():
             where, kind = own[key]
-            program = self._programs["RAW" if kind in _NO_HEADER else "EN10MB"]
             try:
-                self._rings[key] = Ring(where, blocks, program)
+                if ring := self._open(where, kind, count):
+                    self._rings[key] = ring
             except OSError as error:
                 if error.errno != errno.ENODEV:  # It is gone already.
                     raise _refused(error, str(where)) from error
         return own
+
+    def _open(self, where: Endpoint, kind: str, count: int) -> Ring | None:
+        """Return a tap, one of ``count``; None for an interface that is of no interest."""
+        blocks = max(_FEWEST, min(_MOST, self._memory // BLOCK // count))
+        return Ring(where, blocks, self._programs["RAW" if kind in _NO_HEADER else "EN10MB"])
 
 
 def _program(keep: str | None, snap: int, link: str) -> list[Instruction]:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 Instruction = tuple[int, int, int, int]
 """One of a kernel filter: code, where to go on if true and if false, and a number."""
 BLOCK = 1 << 16
-_RETIRED_AFTER = 10  # Milliseconds.
+_AGE = 10  # Milliseconds.
 _ALL = socket.htons(0x0003)
 _SOL_PACKET, _RX_RING, _STATISTICS, _VERSION, _V3 = 263, 5, 6, 10, 2
 _ATTACH_FILTER = 26
@@ -54,6 +54,11 @@ class Block:
 
     where: Endpoint
     data: bytes
+
+    @property
+    def count(self) -> int:
+        """Return how many packets there are in it."""
+        return int(_block.unpack_from(self.data)[1])
 
     def packets(self) -> Iterator[Packet]:
         """Yield the packets, in the order in which they came by."""
@@ -84,12 +89,17 @@ class Block:
 class Ring:
     """A tap on one interface, in the namespace of the thread that opens it.
 
+    A block is handed over when it is full or ``age`` milliseconds old.
+
     Raises ``OSError`` where the kernel refuses: no such interface, no right to listen.
     """
 
-    def __init__(self, where: Endpoint, blocks: int, program: Sequence[Instruction]) -> None:
+    def __init__(
+        self, where: Endpoint, blocks: int, program: Sequence[Instruction], age: int = _AGE
+    ) -> None:
         self.where = where
         self._blocks = blocks
+        self._age = age
         self._next = 0
         self._drops = 0
         # Of no protocol until it is bound: else it would hear every interface for a moment.
@@ -100,13 +110,17 @@ class Ring:
             self._socket.close()
             raise
 
-    def _open(self, program: Sequence[Instruction]) -> None:
+    def keep(self, program: Sequence[Instruction]) -> None:
+        """Let another filter say from now on which packets are heard."""
         code = array("B", b"".join(struct.pack("HBBI", *each) for each in program))
         pointer = struct.pack("HP", len(program), code.buffer_info()[0])
         self._socket.setsockopt(socket.SOL_SOCKET, _ATTACH_FILTER, pointer)
+
+    def _open(self, program: Sequence[Instruction]) -> None:
+        self.keep(program)
         self._socket.setsockopt(_SOL_PACKET, _VERSION, _V3)
         frames = BLOCK * self._blocks // 2048
-        request = struct.pack("7I", BLOCK, self._blocks, 2048, frames, _RETIRED_AFTER, 0, 0)
+        request = struct.pack("7I", BLOCK, self._blocks, 2048, frames, self._age, 0, 0)
         self._socket.setsockopt(_SOL_PACKET, _RX_RING, request)
         self._memory = mmap.mmap(self._socket.fileno(), BLOCK * self._blocks)
         # By number: a name may be of bytes that are no text.

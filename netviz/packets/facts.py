@@ -1,0 +1,223 @@
+"""What is known of a network while packets cross it: tables, what bridges learned, verdicts. Pure.
+
+A `Spot` is a packet at a place, with the interface and the tables there.
+"""
+
+from __future__ import annotations
+
+import shlex
+from bisect import bisect
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from netviz.journeys import Reason
+from netviz.packets.headers import address, mac
+from netviz.packets.lookup import Stack
+from netviz.packets.parts import parts
+
+if TYPE_CHECKING:
+    from netviz.journeys import Packet
+    from netviz.model import Interface, Key, Namespace
+    from netviz.net.conntrack import Connection
+    from netviz.packets.parts import Part
+    from netviz.packets.relations import Relations
+    from netviz.packets.sightings import Sighting
+    from netviz.packets.tracing import Track
+    from netviz.packets.verdicts import Verdict
+
+_TRANSLATES = ("dnat", "snat", "masquerade", "redirect", "netmap")
+_ERRORS = (3, 11)
+
+
+@dataclass(slots=True)
+class Told:
+    """What was told beside the packets: by packet filters, and by connection tracking.
+
+    ``connections`` are those of each namespace, by its id.
+    """
+
+    verdicts: Sequence[Verdict] = ()
+    connections: Mapping[int, Sequence[Connection]] = field(default_factory=dict)
+
+
+class Facts:
+    """All that explains hops. ``before`` and ``after`` are the tables by namespace id."""
+
+    def __init__(
+        self,
+        relations: Relations,
+        before: Iterable[Namespace],
+        seen: Sequence[Track],
+        told: Told | None = None,
+    ) -> None:
+        self.relations = relations
+        self.told = told or Told()
+        self.before = {space.id: Stack(space) for space in before}
+        self.after = {key: Stack(space) for key, space in relations.spaces.items()}
+        self.answers: dict[bytes, set[tuple[int, bytes]]] = defaultdict(set)
+        self.errors: dict[tuple[int, int], list[tuple[int, Any]]] = defaultdict(list)
+        self._learned: dict[tuple[Key, bytes], list[tuple[int, Key]]] = defaultdict(list)
+        self._verdicts: dict[tuple[int, int | None], list[Verdict]] = defaultdict(list)
+        for verdict in self.told.verdicts:
+            self._verdicts[verdict.namespace, verdict.packet.ip_id].append(verdict)
+        for track in seen:
+            self._note(track)
+        for entries in self._learned.values():
+            entries.sort()
+
+    def spot(self, sighting: Sighting) -> Spot:
+        """Return a sighting with what is known of its place."""
+        return Spot(sighting, self)
+
+    def behind(self, bridge: Key, raw: bytes, at: int) -> Key | None:
+        """Return the port that a bridge would send a frame to at a moment; None where it floods."""
+        learned = self._learned.get((bridge, raw), [])
+        place = bisect(learned, (at, (0, 0)))
+        if place:
+            return learned[place - 1][1]
+        known = self.before.get(bridge[0])
+        link = self.relations.links.get(bridge)
+        entry = known.entry(link.name, mac(raw)) if known and link else None
+        inside = [*self.relations.ports.get(bridge, ()), bridge]
+        named = (key for key in inside if entry and self.relations.links[key].name == entry.dev)
+        return next(named, None)
+
+    def verdicts(self, spot: Spot) -> list[Verdict]:
+        """Return what packet filters said of a packet in its namespace."""
+        net = spot.net
+        if net is None:
+            return []
+        ends = {address(net.src), address(net.dst)}
+        found = self._verdicts.get((spot.space.id, getattr(net, "id", None)), [])
+        return [it for it in found if {it.packet.source, it.packet.destination} & ends]
+
+    def drop(self, spot: Spot) -> Reason | None:
+        """Return the verdict that ended a packet's way here, if one did."""
+        dropped = (it for it in self.verdicts(spot) if it.dropped)
+        return next((Reason(it.text, it.command) for it in dropped), None)
+
+    def translation(self, spot: Spot, was: Spot) -> Reason | None:
+        """Return the rule, or else the tracked connection, by which addresses were changed."""
+        for verdict in self.verdicts(was):
+            rule = verdict.rule.lower()
+            if any(word in rule for word in _TRANSLATES):
+                where = f"{verdict.family} {verdict.table}, chain {verdict.chain}"
+                return Reason(f"NAT rule of table {where}: {verdict.rule}", verdict.command)
+        old, new = was.ends, spot.ends
+        for each in self.told.connections.get(spot.space.id, ()):
+            there, back = each.original, each.reply
+            if (there.source, there.destination) == old and (back.destination, back.source) == new:
+                text = f"conntrack: what goes from {old[0]} to {old[1]} is translated"
+            elif (back.source, back.destination) == old and there.source == new[1]:
+                text = f"conntrack: it answers {there.source} → {there.destination}: turned back"
+            else:
+                continue
+            return Reason(text, typed(spot.space, "conntrack", "-L", "-p", each.protocol))
+        return None
+
+    def error(self, spot: Spot) -> Any:
+        """Return the ICMP error that a namespace sent because of a packet, as dpkt read it."""
+        if spot.net is None:
+            return None
+        found = self.errors.get((getattr(spot.net, "id", 0), spot.net.p), ())
+        return next((told for space, told in found if space == spot.space.id), None)
+
+    def _note(self, track: Track) -> None:
+        """Keep what a track shows beside itself: where MACs are, who answers, what is refused."""
+        first = track.first
+        if first.key[0] == "arp" and first.key[1] == 2:
+            self.answers[first.ends[0]].add((first.packet.where.id, first.packet.data[6:12]))
+        if first.key[0] == "icmp" and first.key[3] in _ERRORS:
+            told = parts(first.packet)
+            message: Any = next((p.told for p in told if p.name == "ICMP"), None)
+            quoted = getattr(getattr(message, "data", None), "data", None)
+            if quoted is not None and hasattr(quoted, "id"):
+                where = first.packet.where.id
+                self.errors[quoted.id, quoted.p].append((where, message))
+        for each in track.sightings:
+            key = each.packet.where.key
+            bridge = self.relations.master(key)
+            if bridge and each.packet.direction == "in" and each.packet.link == "ether":
+                entry = (each.packet.at, key)
+                self._learned[bridge, each.packet.data[6:12]].append(entry)
+
+
+class Spot:
+    """A packet at a place: ``link`` is the interface there, ``stack`` its namespace's tables.
+
+    ``frame`` and ``net`` are its outermost Ethernet and IP headers, as dpkt read them.
+    """
+
+    def __init__(self, sighting: Sighting, facts: Facts) -> None:
+        self.sighting = sighting
+        self.packet: Packet = sighting.packet
+        self.key = sighting.packet.where.key
+        self.facts = facts
+
+    @property
+    def known(self) -> bool:
+        """Tell whether a snapshot has the interface: one may come and go between two."""
+        return self.key in self.facts.relations.links
+
+    @property
+    def link(self) -> Interface:
+        """Return the interface."""
+        return self.facts.relations.links[self.key]
+
+    @property
+    def space(self) -> Namespace:
+        """Return the namespace."""
+        return self.facts.relations.spaces[self.key[0]]
+
+    @property
+    def stack(self) -> Stack:
+        """Return the namespace's tables, as they were in the end."""
+        return self.facts.after[self.key[0]]
+
+    @cached_property
+    def parts(self) -> list[Part]:
+        """Return what the packet is made of."""
+        return parts(self.packet, self.facts.relations.vxlan_ports)
+
+    @property
+    def frame(self) -> Any:
+        """Return the outermost Ethernet header, None where there is none."""
+        return next((it.told for it in self.parts if it.name == "Ethernet"), None)
+
+    @property
+    def net(self) -> Any:
+        """Return the outermost IP header, None where there is none."""
+        return next((it.told for it in self.parts if it.name in ("IPv4", "IPv6")), None)
+
+    @property
+    def ends(self) -> tuple[str, str]:
+        """Return the outermost source and destination address."""
+        return (address(self.net.src), address(self.net.dst)) if self.net else ("", "")
+
+    @property
+    def family(self) -> str:
+        """Return ``inet`` or ``inet6``."""
+        return "inet6" if ":" in self.ends[1] else "inet"
+
+    @property
+    def size(self) -> int:
+        """Return how long its outermost IP packet is, in bytes."""
+        net = next((it for it in self.parts if it.name in ("IPv4", "IPv6")), None)
+        return self.packet.length - net.start if net else self.packet.length
+
+
+def typed(space: Namespace, *words: str) -> str:
+    """Return a command as one types it in the root, to be carried out in a namespace."""
+    if space.held_by == "root":
+        inside: tuple[str, ...] = ()
+    elif space.held_by == "name":
+        plain = words[0] in ("ip", "bridge")
+        inside = (words[0], "-n", space.name) if plain else ("ip", "netns", "exec", space.name)
+        words = words[1:] if plain else words
+    else:
+        path = f"/proc/{space.pids[0]}/ns/net" if space.pids else space.name
+        inside = ("nsenter", f"--net={path}")
+    return shlex.join((*inside, *words))

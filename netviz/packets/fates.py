@@ -1,0 +1,244 @@
+"""Why a packet went no further: delivered, not wanted, or lost, and by what. Pure.
+
+What the kernel told itself comes first: a packet filter's verdict. Else its tables are looked up as
+it looks them up, in its order, and the first that stops the packet is the reason. Where none does,
+that is said too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from netviz.journeys import DELIVERED, DISCARDED, LOST, Reason
+from netviz.packets.facts import typed
+from netviz.packets.headers import address, mac, target
+from netviz.packets.relations import TUNNELS
+
+if TYPE_CHECKING:
+    from netviz.model import Interface, Key, Namespace
+    from netviz.packets.facts import Facts, Spot
+    from netviz.packets.lookup import Stack
+
+Fate = tuple[str, Reason]
+_QUESTION = 1
+_PASSES = ("forwarding", "disabled", None)
+_NOT_FOUND = "and no table tells why"
+
+
+def fate(spot: Spot, facts: Facts) -> Fate:
+    """Return what became of a packet at the last place where it was seen, and why."""
+    if not spot.known:
+        return LOST, Reason("the interface is gone")
+    if spot.packet.direction == "out":
+        return _sent(spot, facts)
+    bridge = facts.relations.master(spot.key)
+    if bridge and facts.relations.is_switch(bridge):
+        return _in_bridge(spot, bridge, facts)
+    return _in_stack(spot, facts)
+
+
+def _sent(spot: Spot, facts: Facts) -> Fate:
+    link, name = spot.link, spot.link.name
+    if facts.relations.is_switch(spot.key):
+        show = typed(spot.space, "bridge", "link", "show", "master", name)
+        return LOST, Reason(f"no port of {name} takes it", show)
+    if link.kind in TUNNELS:
+        return _in_tunnel(spot)
+    if not link.peer:
+        return DELIVERED, Reason(f"it leaves what can be seen here by {name}")
+    far = facts.relations.links.get(link.peer.key)
+    if far is None:
+        return LOST, Reason(f"the far end of the cable, {link.peer}, is gone")
+    there = facts.relations.spaces[link.peer.id]
+    show = typed(there, "ip", "link", "show", "dev", far.name)
+    if not far.up:
+        return LOST, Reason(f"the far end of the cable, {link.peer}, is down", show)
+    return LOST, Reason(f"it did not arrive at {link.peer}, {_NOT_FOUND}", show)
+
+
+def _in_tunnel(spot: Spot) -> Fate:
+    link, name = spot.link, spot.link.name
+    if link.kind == "tun":
+        return DELIVERED, Reason(f"handed to the program that has {name} open")
+    if link.kind == "vxlan" and spot.frame is not None:
+        to = mac(spot.frame.dst)
+        show = typed(spot.space, "bridge", "fdb", "show", "dev", name)
+        remotes = spot.stack.remotes(name, to)
+        if not remotes:
+            return LOST, Reason(f"{name} does not know behind which node {to} is", show)
+        far = remotes[0].dst or ""
+    else:
+        far = str(link.parameters.get("remote", ""))
+    if not far:
+        return LOST, Reason(f"{name} has no far end")
+    return LOST, unsent(spot.space, spot.stack, far)
+
+
+def unsent(space: Namespace, stack: Stack, to: str, source: str | None = None) -> Reason:
+    """Return why a namespace cannot send to an address: no way there, or nobody who answers."""
+    found = stack.route(to, source=source)
+    ask = typed(space, "ip", "route", "get", to)
+    if found.refusal:
+        hints = "; ".join(_hints(space.interfaces))
+        return Reason(
+            f"{space.name} has no way to {to}: {found.refusal}{hints and '; '}{hints}", ask
+        )
+    for dev, gateway in zip(found.devices, found.gateways, strict=False):
+        known, link = stack.neighbour(gateway, dev), stack.interface(dev)
+        show = typed(space, "ip", "neighbour", "show", "dev", dev)
+        if link and not link.running:
+            state = typed(space, "ip", "link", "show", "dev", dev)
+            return Reason(f"{dev} carries nothing: the far end of its cable is down", state)
+        if link and "NOARP" not in link.flags and not (known and known.mac):
+            return Reason(f"nobody on {dev} answers for {gateway}", show)
+    return Reason(f"{space.name} did not send it, {_NOT_FOUND}", ask)
+
+
+def _hints(links: tuple[Interface, ...]) -> Iterator[str]:
+    """Yield what is odd about interfaces and may be why there is no route."""
+    links = tuple(link for link in links if link.kind != "loopback")
+    for link in links:
+        if not link.up:
+            yield f"{link.name} is down"
+    if not any(it.scope == "global" for link in links for it in link.addresses):
+        yield "it has no address"
+
+
+def _in_bridge(spot: Spot, bridge: Key, facts: Facts) -> Fate:
+    """Tell why a frame that came in at a port left by no other."""
+    links, name = facts.relations.links, facts.relations.links[bridge].name
+    space = facts.relations.spaces[bridge[0]]
+    show = typed(space, "bridge", "-d", "link", "show", "dev", spot.link.name)
+    state = spot.link.port.get("state")
+    if not links[bridge].up:
+        return LOST, Reason(f"{name} is down", typed(space, "ip", "link", "show", "dev", name))
+    if state not in _PASSES:
+        return LOST, Reason(f"STP holds {spot.link.name}: its state is {state}", show)
+    if dropped := facts.drop(spot):
+        return LOST, dropped
+    if spot.frame is None:
+        return LOST, Reason(f"{name} did not pass it on, {_NOT_FOUND}", show)
+    to = mac(spot.frame.dst)
+    port = facts.behind(bridge, bytes(spot.frame.dst), spot.packet.at)
+    fdb = typed(space, "bridge", "fdb", "show", "br", name)
+    if port == spot.key:
+        return DISCARDED, Reason(f"{name}'s FDB: {to} is where the frame comes from", fdb)
+    others = [port] if port and port != bridge else facts.relations.ports[bridge]
+    why = {key: _at_port(spot, links[key]) for key in others if key != spot.key}
+    if why and all(why.values()):
+        key, text = next(iter(why.items()))
+        show = typed(space, "bridge", "-d", "link", "show", "dev", links[key].name)
+        return LOST, Reason(f"{name} would send it to {links[key].name}, but {text}", show)
+    if not why and port is None:
+        return LOST, Reason(f"{name} has no other port", show)
+    return LOST, Reason(f"{name} did not pass it on, {_NOT_FOUND}", fdb)
+
+
+def _at_port(spot: Spot, port: Interface) -> str:
+    """Return why a frame cannot leave by a port, an empty text where it can."""
+    if not port.running:
+        return "that is down" if not port.up else "its cable carries nothing"
+    if port.port.get("state") not in _PASSES:
+        return f"STP holds it: its state is {port.port['state']}"
+    if port.port.get("isolated") and spot.link.port.get("isolated"):
+        return "both ports are isolated"
+    if spot.size > port.mtu:
+        return f"{spot.size} bytes are more than its MTU of {port.mtu}"
+    return ""
+
+
+def _in_stack(spot: Spot, facts: Facts) -> Fate:
+    """Tell what a namespace did with what it took in."""
+    frame, link, space = spot.frame, spot.link, spot.space
+    show = typed(space, "ip", "link", "show", "dev", link.name)
+    single = frame is not None and link.kind != "loopback" and not frame.dst[0] & 1
+    if single and link.mac and mac(frame.dst) != link.mac:
+        return DISCARDED, Reason(f"it is for {mac(frame.dst)}, and {link.name} is {link.mac}", show)
+    asked = _question(spot)
+    if asked:
+        has = typed(space, "ip", "address", "show", "to", asked)
+        if spot.stack.local(asked):
+            return DELIVERED, Reason(f"{space.name} is asked: {asked} is its own", has)
+        return DISCARDED, Reason(f"{space.name} has no {asked}, and does not answer", has)
+    if dropped := facts.drop(spot):
+        return LOST, dropped
+    if spot.net is None:
+        return DELIVERED, Reason(f"{space.name} has got it")
+    return _addressed(spot, facts)
+
+
+def _question(spot: Spot) -> str:
+    """Return the address that ARP or ND asks for, empty where it is no question."""
+    for part in spot.parts:
+        if part.name == "ARP" and part.told.op == _QUESTION:
+            return address(part.told.tpa)
+        if part.name == "ICMPv6" and part.told.type == 135:
+            return address(target(part.told))
+    return ""
+
+
+def _addressed(spot: Spot, facts: Facts) -> Fate:
+    """Tell what a namespace did with an IP packet."""
+    space, stack, (source, to) = spot.space, spot.stack, spot.ends
+    dev = spot.link.name
+    if stack.accepts(source, dev, to) is False:
+        back = typed(space, "ip", "route", "get", source)
+        text = f"rp_filter: the way back to {source} is not by {dev}"
+        return LOST, Reason(text, back)
+    if stack.broadcast(to):
+        return DELIVERED, Reason(f"{to} is for many, and {space.name} is one of them")
+    if stack.local(to):
+        return _own(spot, facts)
+    if stack.forwards(spot.family, dev) is False:
+        switch = "net.ipv4.ip_forward" if spot.family == "inet" else "net.ipv6.conf.all.forwarding"
+        text = f"{to} is not {space.name}'s own, and it does not forward: {switch} is 0"
+        return LOST, Reason(text, typed(space, "sysctl", switch))
+    return LOST, _unrouted(spot)
+
+
+def _own(spot: Spot, facts: Facts) -> Fate:
+    """Tell of a packet to an address of the namespace's own."""
+    space, to = spot.space, spot.ends[1]
+    if spot.sighting.depth:
+        overlay = next((it.told.vni for it in spot.parts if it.name == "VXLAN"), None)
+        if overlay is not None:
+            show = typed(space, "ip", "-d", "link", "show", "type", "vxlan")
+            return LOST, Reason(f"{space.name} has no VXLAN device with VNI {overlay}", show)
+    show = typed(space, "ip", "address", "show", "to", to)
+    text = f"{to} is {space.name}'s own address"
+    refused = facts.error(spot)
+    if refused is not None and refused.type == 3 and refused.code == 3:
+        text += ", but nobody listens on the port"
+    others = facts.answers.get(bytes(spot.net.dst), set())
+    names = sorted(facts.relations.spaces[key].name for key, _ in others if key != space.id)
+    if names:
+        text += f"; {', '.join(names)} answers for it as well: the address is there twice"
+    return DELIVERED, Reason(text, show)
+
+
+def _unrouted(spot: Spot) -> Reason:
+    """Return why a router did not send a packet on."""
+    space, stack, (source, to) = spot.space, spot.stack, spot.ends
+    left = spot.net.ttl if spot.family == "inet" else spot.net.hlim
+    if left <= 1:
+        return Reason(f"its time to live is used up: {left} when it came to {space.name}")
+    found = stack.route(to, source=source, iif=spot.link.name)
+    ask = typed(space, "ip", "route", "get", to, "from", source, "iif", spot.link.name)
+    if found.refusal:
+        return Reason(f"{space.name} has no way to {to}: {found.refusal}", ask)
+    for dev, gateway in zip(found.devices, found.gateways, strict=False):
+        link, known = stack.interface(dev), stack.neighbour(gateway, dev)
+        show = typed(space, "ip", "link", "show", "dev", dev)
+        if link and not link.running:
+            return Reason(f"{dev}, where the route leads, carries nothing", show)
+        whole = spot.family == "inet6" or spot.net.df
+        if link and spot.size > link.mtu and whole:
+            text = (
+                f"{spot.size} bytes are more than {dev}'s MTU of {link.mtu}, and it may not be cut"
+            )
+            return Reason(text, show)
+        if link and "NOARP" not in link.flags and not (known and known.mac):
+            show = typed(space, "ip", "neighbour", "show", "dev", dev)
+            return Reason(f"nobody on {dev} answers for {gateway}", show)
+    return Reason(f"{space.name} did not send it on, {_NOT_FOUND}", ask)

@@ -1,0 +1,117 @@
+"""How a packet can come from one place to the next: what is joined with what. Pure.
+
+A place is an interface and a direction: ``out`` where its namespace sends, ``in`` where it
+receives. From the tables of a snapshot follows which places come before each.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from netviz.model import Interface, Key, Namespace, Snapshot
+
+Place = tuple["Key", str, int]
+"""An interface, a direction, and how many tunnels a packet is in there."""
+TUNNELS = ("vxlan", "geneve", "tun", "ipip", "sit", "gre", "gretap", "ip6tnl", "ip6gre")
+_SWITCHES = ("bridge", "bond", "team", "openvswitch")
+
+
+class Relations:
+    """The interfaces of one network, by ``(namespace id, index)``, and what they are joined with.
+
+    Of several snapshots the last that knows an interface is believed: what is gone by the end was
+    still passed.
+    """
+
+    def __init__(self, *networks: Snapshot) -> None:
+        self.spaces: dict[int, Namespace] = {}
+        self.links: dict[Key, Interface] = {}
+        for network in networks:
+            self.spaces |= {space.id: space for space in network.namespaces}
+            self.links |= {(space.id, link.index): link for space, link in network}
+        self.ports: dict[Key, list[Key]] = defaultdict(list)
+        self.above: dict[Key, list[Key]] = defaultdict(list)
+        self._inside: dict[int, list[Key]] = defaultdict(list)
+        for key, link in self.links.items():
+            self._inside[key[0]].append(key)
+            if link.master:
+                self.ports[link.master.key].append(key)
+            if link.lower and link.kind not in TUNNELS:
+                self.above[link.lower.key].append(key)
+        self._before: dict[Place, tuple[Sequence[Place], Sequence[Place]]] = {}
+
+    @cached_property
+    def vxlan_ports(self) -> frozenset[int]:
+        """Return the UDP ports that mean VXLAN here, and those that do by custom."""
+        ports = {link.parameters.get("port") for link in self.links.values()}
+        return frozenset(port for port in ports if isinstance(port, int)) | {4789, 8472}
+
+    def master(self, key: Key) -> Key | None:
+        """Return the switch that an interface is a port of."""
+        link = self.links.get(key)
+        return link.master.key if link and link.master else None
+
+    def is_switch(self, key: Key) -> bool:
+        """Tell whether an interface joins others: a bridge, a bond."""
+        return key in self.links and self.links[key].kind in _SWITCHES
+
+    def level(self, key: Key, depth: int = 8) -> int:
+        """Return how many devices an interface stands on."""
+        below = [*self.ports.get(key, ())]
+        link = self.links.get(key)
+        if link and link.lower and link.kind not in TUNNELS:
+            below.append(link.lower.key)
+        return 1 + max(self.level(each, depth - 1) for each in below) if below and depth else 0
+
+    def before(self, place: Place) -> tuple[Sequence[Place], Sequence[Place]]:
+        """Return the places that a packet may have come from, and those it may if from none."""
+        if place not in self._before:
+            key, direction, depth = place
+            ways = self._before_in if direction == "in" else self._before_out
+            self._before[place] = (tuple(ways(key, depth)), tuple(self._otherwise(place)))
+        return self._before[place]
+
+    def _before_in(self, key: Key, depth: int) -> Iterator[Place]:
+        link = self.links.get(key)
+        if link is None:
+            return
+        if link.peer:
+            yield link.peer.key, "out", depth
+        for port in self.ports.get(key, ()):
+            yield port, "in", depth
+        if link.kind == "loopback":
+            yield key, "out", depth
+        if link.kind in TUNNELS:
+            yield from ((other, "in", depth + 1) for other in self._inside[key[0]])
+        elif link.lower:
+            yield link.lower.key, "in", depth
+            for twin in self.above[link.lower.key]:  # A macvlan hears the others below it.
+                if twin != key:
+                    yield twin, "out", depth
+
+    def _before_out(self, key: Key, depth: int) -> Iterator[Place]:
+        switch = self.master(key)
+        if switch:
+            yield switch, "out", depth
+            yield from ((port, "in", depth) for port in self.ports[switch])
+        for upper in self.above.get(key, ()):
+            yield upper, "out", depth
+        for other in self._inside[key[0]]:
+            if depth and self.links[other].kind in TUNNELS:
+                yield other, "out", depth - 1
+            if not switch and not self.master(other):  # What a port takes in, its switch has.
+                yield other, "in", depth
+
+    def _otherwise(self, place: Place) -> Iterator[Place]:
+        """Yield the places before a program that wraps packets or unwraps them, by itself."""
+        key, direction, depth = place
+        for other in self._inside[key[0]]:
+            if other != key:
+                yield other, "in", depth + 1
+                if direction == "out" and depth:
+                    yield other, "in", depth - 1
+                    yield other, "out", depth - 1

@@ -1,0 +1,176 @@
+"""Which of all packets belong to a command, and which should have come and did not. Pure."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from ipaddress import ip_address
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from netviz.journeys import LOST, Hop, Journey, Reason
+from netviz.model import Endpoint
+from netviz.packets.fates import unsent
+from netviz.packets.headers import address
+from netviz.packets.telling import journey, protocol_of
+
+if TYPE_CHECKING:
+    from netviz.model import Namespace
+    from netviz.packets.facts import Facts, Spot
+    from netviz.packets.tracing import Track
+
+_OF_A_SOURCE = ("-I", "-S", "-B", "-s", "--bind", "--interface", "--source", "-g", "-i")
+_CHATTER = ("stp", "llc", "frame")
+_LISTENING = (130, 131, 132, 133, 134, 143)
+_IGMP, _ICMP6 = 2, 58
+_REPLIES = {8: 0, 128: 129}
+_SYN, _SYN_ACK = 2, 18
+
+
+def aim(command: str) -> str | None:
+    """Return the address that a command is about: the last that is written in it, but no source."""
+    try:
+        words = shlex.split(command)
+    except ValueError:
+        words = command.split()
+    found = None
+    for before, word in zip(["", *words], words, strict=False):
+        told = urlsplit(word).hostname if "://" in word else word.partition("%")[0]
+        try:
+            found = found if before in _OF_A_SOURCE else str(ip_address(told or ""))
+        except ValueError:
+            continue
+    return found
+
+
+def belonging(seen: Sequence[Track], space: Namespace) -> list[Track]:
+    """Return the tracks of what a namespace sent, of the answers, and of the questions before.
+
+    Hosts that look for routers or listen to groups, and bridges that greet each other, do so all
+    the time: they are left out.
+    """
+    wanted = [track for track in seen if not _chatter(track)]
+    own = [it for it in wanted if _from(it) == space.id and not _prelude(it)]
+    pairs = {frozenset(each.ends) for track in own for each in track.sightings}
+    related = [
+        track
+        for track in wanted
+        if not _prelude(track)
+        and (track in own or any(frozenset(each.ends) in pairs for each in track.sightings))
+    ]
+    hosts = {end for pair in pairs for end in pair}
+    errors = [it for it in wanted if _is_error(it) and it.first.ends[1] in hosts]
+    related += [it for it in errors if it not in related]
+    spaces = {space.id} | {each.packet.where.id for it in related for each in it.sightings}
+    related += [track for track in wanted if _prelude(track) and _from(track) in spaces]
+    return sorted(related, key=lambda track: track.first.packet.at)
+
+
+def missing(
+    seen: Sequence[Track], told: Sequence[Journey], space: Namespace, to: str | None, facts: Facts
+) -> Iterator[tuple[int, Journey]]:
+    """Yield journeys that did not begin though they should have, each with the time.
+
+    What was to be sent to an address and was not; and answers to what was delivered.
+    """
+    sent = [track for track in seen if _from(track) == space.id and not _prelude(track)]
+    if to and not any(_is_for(track, to) for track in sent):
+        last = max((track.first.packet.at for track in seen), default=0)
+        yield last, _never(f"what was for {to}", "other", space, unsent_to(space, to, told, facts))
+    for track, way in zip(seen, told, strict=True):
+        spot = _unanswered(track, way, seen, facts)
+        if spot:
+            source, end = spot.ends
+            why = unsent_to(spot.space, source, told, facts, end)
+            title = f"the answer to {way.title}"
+            yield track.first.packet.at + 1, _never(title, way.protocol, spot.space, why)
+
+
+def unsent_to(
+    space: Namespace, to: str, told: Iterable[Journey], facts: Facts, source: str | None = None
+) -> tuple[str, Reason]:
+    """Return the device by which a namespace would have sent, and why it did not.
+
+    Where nobody answered its question, that says what became of the question.
+    """
+    stack = facts.after[space.id]
+    found = stack.route(to, source=source)
+    dev = found.devices[0] if found.devices else ""
+    why = unsent(space, stack, to, source)
+    asked = [it for it in told if it.prelude and it.hops[0].where.id == space.id]
+    lost = [way.end for way in asked if way.fate == LOST and way.end.end]
+    if lost and "answers for" in why.text:
+        hop = lost[-1]
+        why = replace(why, text=f"{why}: its question got lost at {hop.where}: {hop.end}")
+    return dev, why
+
+
+def _never(title: str, protocol: str, space: Namespace, why: tuple[str, Reason]) -> Journey:
+    dev, reason = why
+    index = next((link.index for link in space.interfaces if link.name == dev), 0)
+    where = Endpoint(space.id, index, space.name, dev)
+    role = f"{space.name}'s own stack"
+    hop = Hop(1, where, "out", role, fate=LOST, end=reason)
+    return Journey(title, protocol, (hop,))
+
+
+def _unanswered(track: Track, way: Journey, seen: Sequence[Track], facts: Facts) -> Spot | None:
+    """Return where a question was delivered that has no answer; None for what needs none."""
+    first = track.first
+    echo = first.key[0] == "icmp" and first.key[3] in _REPLIES
+    syn = first.key[0] == "segment" and _flags(track) == _SYN
+    if way.fate != "delivered" or not (echo or syn):
+        return None
+    number = next(n for n, hop in enumerate(way.hops) if hop is way.end)
+    here = way.hops[number].where.key
+    if any(_answers(track, it) for it in seen):
+        return None
+    last = next(each for each in track.sightings[::-1] if each.packet.where.key == here)
+    return facts.spot(last)
+
+
+def _answers(question: Track, track: Track) -> bool:
+    asked, first = question.first, track.first
+    if first.packet.at < asked.packet.at:
+        return False
+    if asked.key[0] == "icmp":
+        reply = (_REPLIES.get(int(str(asked.key[3]))), *asked.key[4:])
+        return first.key[0] == "icmp" and (*first.key[3:],) == reply
+    ends = {each.ends[::-1] for each in question.sightings}
+    return protocol_of(first) == "tcp" and any(each.ends in ends for each in track.sightings)
+
+
+def _flags(track: Track) -> int:
+    exact = track.first.key[2]
+    return int(exact[2]) if isinstance(exact, tuple) else 0
+
+
+def _from(track: Track) -> int:
+    """Return the namespace that a packet comes from."""
+    return track.first.packet.where.id
+
+
+def _is_for(track: Track, to: str) -> bool:
+    return any(to == address(each.ends[1]) for each in track.sightings)
+
+
+def _prelude(track: Track) -> bool:
+    return protocol_of(track.first) in ("arp", "nd")
+
+
+def _is_error(track: Track) -> bool:
+    key = track.first.key
+    return key[0] == "icmp" and key[3] in ((3, 11) if key[1] == 1 else (1, 2, 3))
+
+
+def _chatter(track: Track) -> bool:
+    key, ends = track.first.key, track.first.ends
+    if key[0] in _CHATTER or key[:2] == ("ip", _IGMP) or ends[0] == bytes(16):
+        return True
+    return key[0] == "icmp" and key[1] == _ICMP6 and key[3] in _LISTENING
+
+
+def journeys(seen: Sequence[Track], facts: Facts) -> list[Journey]:
+    """Return tracks in words."""
+    return [journey(track, facts) for track in seen]

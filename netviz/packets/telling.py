@@ -1,0 +1,136 @@
+"""A track in words: the journey of one packet, hop by hop. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from netviz.journeys import Hop, Journey
+from netviz.model import Endpoint
+from netviz.packets.fates import fate
+from netviz.packets.headers import address, flags, headers, mac, message, message6, rewrites, target
+from netviz.packets.reasons import crossing, reasons
+
+if TYPE_CHECKING:
+    from netviz.model import Key
+    from netviz.packets.facts import Facts, Spot
+    from netviz.packets.sightings import Sighting
+    from netviz.packets.tracing import Track
+
+_DISCOVERS = (133, 134, 135, 136)
+
+
+@dataclass(slots=True)
+class _Told:
+    """A hop that is not numbered yet: the one that it came from is counted among all of them."""
+
+    hop: Hop
+    after: tuple[int, ...]
+
+
+def journey(track: Track, facts: Facts) -> Journey:
+    """Return a track as the journey of its packet."""
+    spots = [facts.spot(each) for each in track.sightings]
+    told: list[_Told] = []
+    places: dict[int, int] = {}
+    bridges: dict[tuple[int, Key], int] = {}
+    for number, spot in enumerate(spots):
+        before = [*track.parents[number]]
+        last = spots[before[-1]] if before else None
+        after = tuple(places[it] for it in before)
+        bridge = _crossed(spot, last, facts)
+        if bridge and last:
+            at = (before[-1], bridge)
+            if at not in bridges:
+                copies = sum(
+                    _crossed(spots[n], last, facts) == bridge and spots[n].key != bridge
+                    for n in track.children(before[-1])
+                )
+                bridges[at] = len(told)
+                told.append(_Told(_through(last, bridge, copies, facts), after))
+            after = (bridges[at],)
+        places[number] = len(told)
+        hop = _hop(spot, last, facts)
+        if not track.children(number):
+            ended, why = fate(spot, facts)
+            hop = replace(hop, fate=ended, end=why)
+        told.append(_Told(hop, after))
+    hops = tuple(
+        replace(it.hop, number=n, after=tuple(each + 1 for each in it.after))
+        for n, it in enumerate(told, 1)
+    )
+    protocol = protocol_of(track.first)
+    return Journey(title(spots[0]), protocol, hops, protocol in ("arp", "nd"))
+
+
+def protocol_of(first: Sighting) -> str:
+    """Return a packet's protocol as a journey names it: ``arp``, ``icmp``, ``tcp``."""
+    kind = str(first.key[0])
+    if kind == "icmp" and first.key[1] == 58 and first.key[3] in _DISCOVERS:
+        return "nd"
+    known = {"stream": "tcp", "segment": "tcp", "arp": "arp", "icmp": "icmp", "udp": "udp"}
+    return known.get(kind, "other")
+
+
+def title(spot: Spot) -> str:
+    """Return one line about a packet: ``ICMP echo request 1: 10.1.1.1 → 10.1.1.3``."""
+    for part in spot.parts[::-1]:
+        if part.name == "ARP":
+            asked, asks = address(part.told.tpa), address(part.told.spa)
+            if part.told.op == 1:
+                return f"ARP: who has {asked}? asks {asks}"
+            return f"ARP: {asks} is at {mac(part.told.sha)}"
+        if part.name in ("ICMP", "ICMPv6", "UDP", "TCP", "STP"):
+            break
+    said = " ".join(_said(spot))
+    ends = [address(each) for each in spot.sighting.ends]
+    ports = [getattr(part.told, name, None) for name in ("sport", "dport")]
+    if ports[0] is not None:
+        ends = [f"{end}:{port}" for end, port in zip(ends, ports, strict=True)]
+    return f"{said}: {ends[0]} → {ends[1]}"
+
+
+def _said(spot: Spot) -> Iterator[str]:
+    part = next((it for it in spot.parts[::-1] if it.name != "Data"), None)
+    if part is None:
+        yield "packet"
+    elif part.name in ("ICMP", "ICMPv6"):
+        yield part.name
+        yield message(part.told) if part.name == "ICMP" else message6(part.told)
+        if part.name == "ICMPv6" and target(part.told):
+            yield address(target(part.told))
+        if hasattr(part.told.data, "seq"):
+            yield str(part.told.data.seq)
+    elif part.name == "TCP":
+        yield "TCP"
+        size = spot.sighting.end - spot.sighting.start
+        yield flags(part.told.flags) + (f", {size} bytes" if spot.sighting.stream else "")
+    else:
+        yield part.name
+
+
+def _crossed(spot: Spot, before: Spot | None, facts: Facts) -> Key | None:
+    """Return the bridge that a frame went through between two places, where no tap sees it."""
+    if before is None or not before.known or before.packet.direction != "in":
+        return None
+    bridge = facts.relations.master(before.key)
+    if bridge is None or spot.sighting.depth != before.sighting.depth:
+        return None
+    return bridge if bridge in (spot.key, facts.relations.master(spot.key)) else None
+
+
+def _through(before: Spot, bridge: Key, copies: int, facts: Facts) -> Hop:
+    link, space = facts.relations.links[bridge], facts.relations.spaces[bridge[0]]
+    where = Endpoint(*bridge, space.name, link.name)
+    told = headers(before.packet, facts.relations.vxlan_ports)
+    reason = crossing(before, bridge, copies)
+    return Hop(0, where, "through", f"{link.kind} {link.name}", None, told, (), (reason,))
+
+
+def _hop(spot: Spot, before: Spot | None, facts: Facts) -> Hop:
+    role, why = reasons(spot, before, facts)
+    told = headers(spot.packet, facts.relations.vxlan_ports)
+    was = headers(before.packet, facts.relations.vxlan_ports) if before else told
+    where, direction = spot.packet.where, spot.packet.direction
+    return Hop(0, where, direction, role, spot.packet, told, rewrites(was, told), why)

@@ -1,0 +1,154 @@
+"""From what every tap saw to the way that each packet took. Pure.
+
+Each sighting of a packet came from another one: at the far end of the cable, at another port of the
+switch, at the device above or below, within the same stack. So the sightings of one packet make a
+tree, or where segments and fragments are joined again, several trees that grow together. A sighting
+that came from nowhere begins a track.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from netviz.packets.sightings import sightings
+
+if TYPE_CHECKING:
+    from netviz.journeys import Packet
+    from netviz.packets.relations import Place, Relations
+    from netviz.packets.sightings import Sighting
+
+# The same packet may be sent again, as ARP's question is each second; in between it went through.
+_THROUGH = 200_000_000  # Nanoseconds.
+_LONGEST = 10_000_000_000  # In a queue; nothing is believed to be older.
+_BACK = 2048  # How many segments of a stream one looks back for those that were joined.
+
+
+@dataclass(slots=True)
+class Track:
+    """The way of one packet: its sightings by time, and for each the places of those before it."""
+
+    sightings: list[Sighting] = field(default_factory=list)
+    parents: list[tuple[int, ...]] = field(default_factory=list)
+
+    @property
+    def first(self) -> Sighting:
+        """Return where it was seen first."""
+        return self.sightings[0]
+
+    def children(self, number: int) -> list[int]:
+        """Return the sightings that came from one."""
+        return [n for n, before in enumerate(self.parents) if number in before]
+
+
+def tracks(packets: Iterable[Packet], relations: Relations) -> list[Track]:
+    """Return the way of each packet, by the time at which it began.
+
+    Two stamps are equal where one packet is seen on a device and on the one that it stands on. It
+    was then on the lower one first where it came in, and on the upper one where it went out.
+    """
+    seen = sightings(packets, relations.vxlan_ports)
+    groups: dict[object, list[Sighting]] = defaultdict(list)
+    for each in seen:
+        groups[each.key].append(each)
+    found: list[Track] = []
+    for group in groups.values():
+        group.sort(key=lambda each: (each.packet.at, *_rank(each, relations)))
+        found += _Group(group, relations).tracks()
+    found.sort(key=lambda track: track.first.packet.at)
+    return found
+
+
+def _rank(each: Sighting, relations: Relations) -> tuple[bool, int]:
+    out = each.packet.direction == "out"
+    level = relations.level(each.packet.where.key)
+    return out, -level if out else level
+
+
+class _Group:
+    """All sightings with one key, by time."""
+
+    def __init__(self, group: Sequence[Sighting], relations: Relations) -> None:
+        self.group = group
+        self.relations = relations
+        self.seen: dict[Place, list[int]] = defaultdict(list)
+        self.passed: set[tuple[int, Place]] = set()
+
+    def tracks(self) -> Iterator[Track]:
+        """Yield one track from each sighting that came from nowhere."""
+        parents: list[tuple[int, ...]] = []
+        children: dict[int, list[int]] = defaultdict(list)
+        for number, each in enumerate(self.group):
+            place = (each.packet.where.key, each.packet.direction, each.depth)
+            before = self._before(each, place)
+            for parent in before:
+                children[parent].append(number)
+                self.passed.add((parent, place))
+            parents.append(before)
+            self.seen[place].append(number)
+        for number, before in enumerate(parents):
+            if not before:
+                yield self._track(number, parents, children)
+
+    def _track(
+        self, root: int, parents: list[tuple[int, ...]], children: dict[int, list[int]]
+    ) -> Track:
+        reached, waiting = {root}, [root]
+        while waiting:
+            fresh = [child for child in children.get(waiting.pop(), ()) if child not in reached]
+            reached.update(fresh)
+            waiting += fresh
+        order = sorted(reached)
+        place = {number: n for n, number in enumerate(order)}
+        before = [tuple(place[it] for it in parents[number] if it in place) for number in order]
+        return Track([self.group[number] for number in order], before)
+
+    def _before(self, each: Sighting, place: Place) -> tuple[int, ...]:
+        """Return what a sighting came from: at the likeliest place, all that it is made of."""
+        for places in self.relations.before(place):
+            found = [ways for it in places if (ways := self._from(it, each, place))]
+            if found:
+                return max(found, key=lambda ways: (self._shared(ways, each), ways[-1]))
+        return ()
+
+    def _shared(self, numbers: Iterable[int], each: Sighting) -> int:
+        group = self.group
+        return sum(min(group[n].end, each.end) - max(group[n].start, each.start) for n in numbers)
+
+    def _from(self, before: Place, each: Sighting, place: Place) -> tuple[int, ...]:
+        """Return those sightings at one place that a later one is made of, by time."""
+        known = self.seen.get(before)
+        if not known:
+            return ()
+        missing, chosen = [(each.start, each.end)], []
+        for number in self._candidates(known, each, place):
+            other = self.group[number]
+            left = [
+                piece
+                for start, end in missing
+                for piece in ((start, min(end, other.start)), (max(start, other.end), end))
+                if piece[0] < piece[1]
+            ]
+            if left != missing:
+                chosen.append(number)
+                missing = left
+            if not missing:
+                break
+        return tuple(sorted(chosen))
+
+    def _candidates(self, known: list[int], each: Sighting, place: Place) -> Iterable[int]:
+        """Return sightings at an earlier place, the likeliest first.
+
+        Of a stream the latest: who sends the same bytes again does so later. Of the rest the
+        earliest that has not gone on to this place yet: equal packets do not overtake each other.
+        """
+        if each.stream:
+            return known[: -_BACK - 1 : -1]
+        at = each.packet.at
+        recent = known[bisect(known, at - _LONGEST, key=lambda n: self.group[n].packet.at) :]
+        fresh = [number for number in recent if (number, place) not in self.passed]
+        split = bisect(fresh, at - _THROUGH, key=lambda n: self.group[n].packet.at)
+        return [*fresh[split:], *fresh[:split][::-1]] or recent[::-1]
