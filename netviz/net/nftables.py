@@ -1,7 +1,8 @@
 """Read packet filters: ask the kernel whether there are any, and only then let ``nft`` tell.
 
 The rules' own format is nft's business. But a process a namespace is slow, and most namespaces
-have no rules; whether there are tables is one netlink question.
+have no rules; whether there are tables is one netlink question. The tables named `TRACING` are
+netviz's own (`netviz.packets.verdicts`): here they are as if they were not.
 """
 
 from __future__ import annotations
@@ -13,15 +14,19 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from netviz.net.messages import attributes, numbered
 from netviz.net.netlink import NETLINK_NETFILTER, Socket
 
 if TYPE_CHECKING:
     from netviz.model import JSON
 
+TRACING = "netviz-trace"
 _SUBSYSTEM = 10  # NFNL_SUBSYS_NFTABLES
 _GET_TABLE = 1
 _DELETE_TABLE = 2
 _ALL_FAMILIES = struct.pack("BBH", 0, 0, 0)
+_FAMILIES = numbered("1 inet 2 ip 3 arp 5 netdev 7 bridge 10 ip6")
+_NAME = 1  # NFTA_TABLE_NAME
 COMMAND = ("nft", "-j", "list", "ruleset")
 
 
@@ -53,7 +58,15 @@ def ruleset() -> list[JSON]:
         told = subprocess.run(COMMAND, capture_output=True, check=True).stdout
     except subprocess.CalledProcessError as error:
         raise OSError(EIO, error.stderr.decode(errors="replace").strip()) from error
-    return [item for item in json.loads(told)["nftables"] if "metainfo" not in item]
+    return [item for item in json.loads(told)["nftables"] if not _left_out(item)]
+
+
+def families() -> set[str]:
+    """Return the families that have tables: ``inet``, ``ip``, ``bridge`` … ; none where none has.
+
+    Ask only where `available`. Equivalent to: ``nft list tables``. Raises ``OSError`` as `ruleset`.
+    """
+    return {_FAMILIES.get(message[0], "") for message in _tables()}
 
 
 def flush() -> None:
@@ -69,8 +82,17 @@ def flush() -> None:
 def _tables() -> list[bytes]:
     try:
         with Socket(NETLINK_NETFILTER) as netfilter:
-            return netfilter.dump(_SUBSYSTEM << 8 | _GET_TABLE, _ALL_FAMILIES)
+            found = netfilter.dump(_SUBSYSTEM << 8 | _GET_TABLE, _ALL_FAMILIES)
     except OSError as error:
         if error.errno in (EINVAL, EPROTONOSUPPORT):  # Built without.
             return []
         raise
+    ours = TRACING.encode() + b"\0"
+    return [each for each in found if attributes(each, len(_ALL_FAMILIES)).get(_NAME) != ours]
+
+
+def _left_out(item: JSON) -> bool:
+    """Tell what is no rule set: who says it, and the tables that trace."""
+    [(kind, told)] = item.items()
+    of = told.get("name" if kind == "table" else "table") if isinstance(told, dict) else None
+    return kind == "metainfo" or of == TRACING
