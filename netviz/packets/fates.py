@@ -8,6 +8,7 @@ that is said too.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from ipaddress import ip_address, ip_interface
 from typing import TYPE_CHECKING
 
 from netviz.journeys import DELIVERED, DISCARDED, LOST, Reason
@@ -80,7 +81,7 @@ def unsent(space: Namespace, stack: Stack, to: str, source: str | None = None) -
     found = stack.route(to, source=source)
     ask = typed(space, "ip", "route", "get", to)
     if found.refusal:
-        hints = "; ".join(_hints(space.interfaces))
+        hints = "; ".join(_hints(space.interfaces, to))
         return Reason(
             f"{space.name} has no way to {to}: {found.refusal}{hints and '; '}{hints}", ask
         )
@@ -95,13 +96,16 @@ def unsent(space: Namespace, stack: Stack, to: str, source: str | None = None) -
     return Reason(f"{space.name} did not send it, {_NOT_FOUND}", ask)
 
 
-def _hints(links: tuple[Interface, ...]) -> Iterator[str]:
+def _hints(links: tuple[Interface, ...], to: str) -> Iterator[str]:
     """Yield what is odd about interfaces and may be why there is no route."""
+    family = "inet6" if ":" in to else "inet"
     links = tuple(link for link in links if link.kind != "loopback")
-    for link in links:
-        if not link.up:
-            yield f"{link.name} is down"
-    if not any(it.scope == "global" for link in links for it in link.addresses):
+    own = [(link, it) for link in links for it in link.addresses if it.family == family]
+    own = [(link, it) for link, it in own if it.scope == "global"]
+    yield from (f"{link.name} is down" for link in links if not link.up)
+    apart = ((link, it) for link, it in own if ip_address(to) not in ip_interface(str(it)).network)
+    yield from (f"{to} is not in {it} of {link.name}" for link, it in apart)
+    if not own:
         yield "it has no address"
 
 
@@ -125,20 +129,19 @@ def _in_bridge(spot: Spot, bridge: Key, facts: Facts) -> Fate:
     if port == spot.key:
         return DISCARDED, Reason(f"{name}'s FDB: {to} is where the frame comes from", fdb)
     others = [port] if port and port != bridge else facts.relations.ports[bridge]
-    why = {key: _at_port(spot, links[key]) for key in others if key != spot.key}
+    why = {key: at_port(spot, links[key]) for key in others if key != spot.key}
     if why and all(why.values()):
         key, text = next(iter(why.items()))
-        show = typed(space, "bridge", "-d", "link", "show", "dev", links[key].name)
         return LOST, Reason(f"{name} would send it to {links[key].name}, but {text}", show)
     if not why and port is None:
         return LOST, Reason(f"{name} has no other port", show)
     return LOST, Reason(f"{name} did not pass it on, {_NOT_FOUND}", fdb)
 
 
-def _at_port(spot: Spot, port: Interface) -> str:
+def at_port(spot: Spot, port: Interface) -> str:
     """Return why a frame cannot leave by a port, an empty text where it can."""
     if not port.running:
-        return "that is down" if not port.up else "its cable carries nothing"
+        return "that is down" if not port.up else "the far end of its cable is down"
     if port.port.get("state") not in _PASSES:
         return f"STP holds it: its state is {port.port['state']}"
     if port.port.get("isolated") and spot.link.port.get("isolated"):
@@ -155,8 +158,10 @@ def _in_stack(spot: Spot, facts: Facts) -> Fate:
     single = frame is not None and link.kind != "loopback" and not frame.dst[0] & 1
     if single and link.mac and mac(frame.dst) != link.mac:
         return DISCARDED, Reason(f"it is for {mac(frame.dst)}, and {link.name} is {link.mac}", show)
-    asked = _question(spot)
+    asked, asks = _question(spot)
     if asked:
+        if asks and spot.stack.accepts(asks, link.name, asked) is False:
+            return LOST, _unexpected(spot, asks)
         has = typed(space, "ip", "address", "show", "to", asked)
         if spot.stack.local(asked):
             return DELIVERED, Reason(f"{space.name} is asked: {asked} is its own", has)
@@ -168,14 +173,20 @@ def _in_stack(spot: Spot, facts: Facts) -> Fate:
     return _addressed(spot, facts)
 
 
-def _question(spot: Spot) -> str:
-    """Return the address that ARP or ND asks for, empty where it is no question."""
-    for part in spot.parts:
+def _question(spot: Spot) -> tuple[str, str]:
+    """Return the address that ARP or ND asks for, and whose is to be looked at of who asks."""
+    for part in spot.parts if not spot.sighting.depth else ():
         if part.name == "ARP" and part.told.op == _QUESTION:
-            return address(part.told.tpa)
+            return address(part.told.tpa), address(part.told.spa)
         if part.name == "ICMPv6" and part.told.type == 135:
-            return address(target(part.told))
-    return ""
+            return address(target(part.told)), ""
+    return "", ""
+
+
+def _unexpected(spot: Spot, source: str) -> Reason:
+    """Return the reason of the reverse path filter."""
+    back = typed(spot.space, "ip", "route", "get", source)
+    return Reason(f"rp_filter: the way back to {source} is not by {spot.link.name}", back)
 
 
 def _addressed(spot: Spot, facts: Facts) -> Fate:
@@ -183,9 +194,7 @@ def _addressed(spot: Spot, facts: Facts) -> Fate:
     space, stack, (source, to) = spot.space, spot.stack, spot.ends
     dev = spot.link.name
     if stack.accepts(source, dev, to) is False:
-        back = typed(space, "ip", "route", "get", source)
-        text = f"rp_filter: the way back to {source} is not by {dev}"
-        return LOST, Reason(text, back)
+        return LOST, _unexpected(spot, source)
     if stack.broadcast(to):
         return DELIVERED, Reason(f"{to} is for many, and {space.name} is one of them")
     if stack.local(to):

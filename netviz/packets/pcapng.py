@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from netviz.model import Key
 
 _LINKS = {"ether": 1, "ip": 101}
+# The library blames whoever uses it for the one option that it has not given a type.
+_ITS_OWN = 'Field type should not be "None"'
 _NANOSECONDS = bytes([9])
 _DIRECTIONS = {"in": EPBFlags(1), "out": EPBFlags(2)}
 
@@ -27,6 +30,7 @@ def written(packets: Sequence[Packet], comment: str = "") -> bytes:
     Stamps are in nanoseconds; each packet says whether it came in or went out. Equivalent to:
     ``tcpdump -i any -w FILE``, for all namespaces at once.
     """
+    warnings.filterwarnings("ignore", _ITS_OWN, DeprecationWarning)
     told = {"shb_userappl": "netviz"} | ({"opt_comment": comment} if comment else {})
     section = blocks.SectionHeader(options=told)
     taps: dict[tuple[Key, str], blocks.InterfaceDescription] = {}

@@ -55,11 +55,6 @@ class Block:
     where: Endpoint
     data: bytes
 
-    @property
-    def count(self) -> int:
-        """Return how many packets there are in it."""
-        return int(_block.unpack_from(self.data)[1])
-
     def packets(self) -> Iterator[Packet]:
         """Yield the packets, in the order in which they came by."""
         data, where = self.data, self.where
@@ -89,16 +84,24 @@ class Block:
 class Ring:
     """A tap on one interface, in the namespace of the thread that opens it.
 
-    A block is handed over when it is full or ``age`` milliseconds old.
+    It has some ``blocks`` of ``size`` bytes. One is handed over when it is full or ``age``
+    milliseconds old; while all of them are with the reader, packets are lost.
 
     Raises ``OSError`` where the kernel refuses: no such interface, no right to listen.
     """
 
     def __init__(
-        self, where: Endpoint, blocks: int, program: Sequence[Instruction], age: int = _AGE
+        self,
+        where: Endpoint,
+        blocks: int,
+        program: Sequence[Instruction],
+        *,
+        size: int = BLOCK,
+        age: int = _AGE,
     ) -> None:
         self.where = where
         self._blocks = blocks
+        self._size = size
         self._age = age
         self._next = 0
         self._drops = 0
@@ -119,10 +122,10 @@ class Ring:
     def _open(self, program: Sequence[Instruction]) -> None:
         self.keep(program)
         self._socket.setsockopt(_SOL_PACKET, _VERSION, _V3)
-        frames = BLOCK * self._blocks // 2048
-        request = struct.pack("7I", BLOCK, self._blocks, 2048, frames, self._age, 0, 0)
+        frames = self._size * self._blocks // 2048
+        request = struct.pack("7I", self._size, self._blocks, 2048, frames, self._age, 0, 0)
         self._socket.setsockopt(_SOL_PACKET, _RX_RING, request)
-        self._memory = mmap.mmap(self._socket.fileno(), BLOCK * self._blocks)
+        self._memory = mmap.mmap(self._socket.fileno(), self._size * self._blocks)
         # By number: a name may be of bytes that are no text.
         bind(self._socket.fileno(), _bound.pack(socket.AF_PACKET, _ALL, self.where.index))
 
@@ -136,7 +139,7 @@ class Ring:
         self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         found = []
         for _ in range(self._blocks):
-            start = self._next * BLOCK
+            start = self._next * self._size
             status, _, _, length = _block.unpack_from(self._memory, start)
             if not status & _OURS:
                 break

@@ -106,11 +106,11 @@ def _key(protocol: int, ident: int, inner: Part | None, carried: int) -> Key:
     told: Any = inner.told if inner else None
     if inner and inner.name == "ICMP":
         if told.type in _ECHOES:  # Its id may be translated, as a port is.
-            return ("icmp", protocol, ident, told.type, told.data.seq, carried)
+            return ("icmp", protocol, ident, told.type, getattr(told.data, "seq", 0), carried)
         return ("icmp", protocol, ident, told.type, told.code, carried)
     if inner and inner.name == "ICMPv6":
         if told.type in _ECHOES6:
-            return ("icmp", protocol, ident, told.type, told.data.seq, carried)
+            return ("icmp", protocol, ident, told.type, getattr(told.data, "seq", 0), carried)
         return ("icmp", protocol, ident, told.type, told.code, hash(bytes(told.data)))
     if inner and inner.name == "UDP":
         return ("udp", protocol, ident, told.ulen, carried)

@@ -6,15 +6,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from netviz.journeys import Hop, Journey
+from netviz.journeys import LOST, Hop, Journey, Reason
 from netviz.model import Endpoint
-from netviz.packets.fates import fate
+from netviz.packets.facts import typed
+from netviz.packets.fates import at_port, fate
 from netviz.packets.headers import address, flags, headers, mac, message, message6, rewrites, target
 from netviz.packets.reasons import crossing, reasons
 
 if TYPE_CHECKING:
     from netviz.model import Key
     from netviz.packets.facts import Facts, Spot
+    from netviz.packets.parts import Part
     from netviz.packets.sightings import Sighting
     from netviz.packets.tracing import Track
 
@@ -49,6 +51,7 @@ def journey(track: Track, facts: Facts) -> Journey:
                 )
                 bridges[at] = len(told)
                 told.append(_Told(_through(last, bridge, copies, facts), after))
+                told += (_Told(it, (bridges[at],)) for it in _stopped(last, bridge, facts))
             after = (bridges[at],)
         places[number] = len(told)
         hop = _hop(spot, last, facts)
@@ -75,24 +78,27 @@ def protocol_of(first: Sighting) -> str:
 
 def title(spot: Spot) -> str:
     """Return one line about a packet: ``ICMP echo request 1: 10.1.1.1 → 10.1.1.3``."""
-    for part in spot.parts[::-1]:
-        if part.name == "ARP":
-            asked, asks = address(part.told.tpa), address(part.told.spa)
-            if part.told.op == 1:
-                return f"ARP: who has {asked}? asks {asks}"
-            return f"ARP: {asks} is at {mac(part.told.sha)}"
-        if part.name in ("ICMP", "ICMPv6", "UDP", "TCP", "STP"):
-            break
+    part = _last(spot)
+    if part and part.name == "ARP":
+        asked, asks = address(part.told.tpa), address(part.told.spa)
+        if part.told.op == 1:
+            return f"ARP: who has {asked}? asks {asks}"
+        return f"ARP: {asks} is at {mac(part.told.sha)}"
     said = " ".join(_said(spot))
     ends = [address(each) for each in spot.sighting.ends]
-    ports = [getattr(part.told, name, None) for name in ("sport", "dport")]
+    ports = [getattr(part and part.told, name, None) for name in ("sport", "dport")]
     if ports[0] is not None:
         ends = [f"{end}:{port}" for end, port in zip(ends, ports, strict=True)]
     return f"{said}: {ends[0]} → {ends[1]}"
 
 
+def _last(spot: Spot) -> Part | None:
+    """Return the innermost header of a packet."""
+    return next((it for it in spot.parts[::-1] if it.name != "Data"), None)
+
+
 def _said(spot: Spot) -> Iterator[str]:
-    part = next((it for it in spot.parts[::-1] if it.name != "Data"), None)
+    part = _last(spot)
     if part is None:
         yield "packet"
     elif part.name in ("ICMP", "ICMPv6"):
@@ -126,6 +132,21 @@ def _through(before: Spot, bridge: Key, copies: int, facts: Facts) -> Hop:
     told = headers(before.packet, facts.relations.vxlan_ports)
     reason = crossing(before, bridge, copies)
     return Hop(0, where, "through", f"{link.kind} {link.name}", None, told, (), (reason,))
+
+
+def _stopped(before: Spot, bridge: Key, facts: Facts) -> Iterator[Hop]:
+    """Yield the ports by which a bridge would have sent a copy of a frame, but could not."""
+    frame, space = before.frame, facts.relations.spaces[bridge[0]]
+    if frame is None or facts.behind(bridge, bytes(frame.dst), before.packet.at):
+        return
+    for key in facts.relations.ports[bridge]:
+        port = facts.relations.links[key]
+        why = at_port(before, port) if key != before.key else ""
+        if why:
+            where = Endpoint(*key, space.name, port.name)
+            show = typed(space, "bridge", "-d", "link", "show", "dev", port.name)
+            role = f"port of {facts.relations.links[bridge].name}"
+            yield Hop(0, where, "out", role, fate=LOST, end=Reason(f"not by it: {why}", show))
 
 
 def _hop(spot: Spot, before: Spot | None, facts: Facts) -> Hop:

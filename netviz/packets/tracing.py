@@ -8,10 +8,11 @@ that came from nowhere begins a track.
 
 from __future__ import annotations
 
-from bisect import bisect
+from bisect import bisect, bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from netviz.packets.sightings import sightings
@@ -62,10 +63,10 @@ def tracks(packets: Iterable[Packet], relations: Relations) -> list[Track]:
     return found
 
 
-def _rank(each: Sighting, relations: Relations) -> tuple[bool, int]:
-    out = each.packet.direction == "out"
-    level = relations.level(each.packet.where.key)
-    return out, -level if out else level
+def _rank(each: Sighting, relations: Relations) -> tuple[bool, int, int]:
+    """Return where a sighting stands among those of one moment: a tunnel is above what it uses."""
+    out, level = each.packet.direction == "out", relations.level(each.packet.where.key)
+    return (True, each.depth, -level) if out else (False, -each.depth, level)
 
 
 class _Group:
@@ -75,7 +76,9 @@ class _Group:
         self.group = group
         self.relations = relations
         self.seen: dict[Place, list[int]] = defaultdict(list)
+        self.places: list[Place] = []
         self.passed: set[tuple[int, Place]] = set()
+        self.front: dict[tuple[Place, Place], int] = {}
 
     def tracks(self) -> Iterator[Track]:
         """Yield one track from each sighting that came from nowhere."""
@@ -87,7 +90,9 @@ class _Group:
             for parent in before:
                 children[parent].append(number)
                 self.passed.add((parent, place))
+                self.front[self.places[parent], place] = parent
             parents.append(before)
+            self.places.append(place)
             self.seen[place].append(number)
         for number, before in enumerate(parents):
             if not before:
@@ -124,7 +129,7 @@ class _Group:
         if not known:
             return ()
         missing, chosen = [(each.start, each.end)], []
-        for number in self._candidates(known, each, place):
+        for number in self._candidates(before, each, place):
             other = self.group[number]
             left = [
                 piece
@@ -139,16 +144,21 @@ class _Group:
                 break
         return tuple(sorted(chosen))
 
-    def _candidates(self, known: list[int], each: Sighting, place: Place) -> Iterable[int]:
+    def _candidates(self, before: Place, each: Sighting, place: Place) -> Iterable[int]:
         """Return sightings at an earlier place, the likeliest first.
 
-        Of a stream the latest: who sends the same bytes again does so later. Of the rest the
-        earliest that has not gone on to this place yet: equal packets do not overtake each other.
+        What is sent on one way does not overtake. So of a stream it is the earliest, from the last
+        on that is known to have gone on to this place: what is sent again is sent later. Of the
+        rest it is the earliest that has not gone on, if that is not long ago.
         """
+        known, at = self.seen[before], each.packet.at
         if each.stream:
-            return known[: -_BACK - 1 : -1]
-        at = each.packet.at
-        recent = known[bisect(known, at - _LONGEST, key=lambda n: self.group[n].packet.at) :]
+            front = bisect_left(known, self.front.get((before, place), 0))
+            return chain(known[front:], known[max(front - _BACK, 0) : front][::-1])
+        recent = known[bisect(known, at - _LONGEST, key=self._at) :]
         fresh = [number for number in recent if (number, place) not in self.passed]
-        split = bisect(fresh, at - _THROUGH, key=lambda n: self.group[n].packet.at)
+        split = bisect(fresh, at - _THROUGH, key=self._at)
         return [*fresh[split:], *fresh[:split][::-1]] or recent[::-1]
+
+    def _at(self, number: int) -> int:
+        return self.group[number].packet.at
