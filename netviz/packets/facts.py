@@ -99,13 +99,18 @@ class Facts:
         dropped = (it for it in self.verdicts(spot) if it.dropped)
         return next((Reason(it.text, it.command) for it in dropped), None)
 
-    def translation(self, spot: Spot, was: Spot) -> Reason | None:
-        """Return the rule, or else the tracked connection, by which addresses were changed."""
-        for verdict in self.verdicts(was):
-            rule = verdict.rule.lower()
-            if any(word in rule for word in _TRANSLATES):
-                where = f"{verdict.family} {verdict.table}, chain {verdict.chain}"
-                return Reason(f"NAT rule of table {where}: {verdict.rule}", verdict.command)
+    def translations(self, spot: Spot, was: Spot) -> tuple[Reason, ...]:
+        """Return the rules, or else the tracked connection, by which addresses were changed."""
+        rules = {
+            (it.family, it.table, it.chain, it.rule): it.command
+            for it in self.verdicts(was)
+            if any(word in it.rule.lower() for word in _TRANSLATES)
+        }
+        if rules:
+            return tuple(
+                Reason(f"NAT rule of table {family} {table}, chain {chain}: {rule}", command)
+                for (family, table, chain, rule), command in rules.items()
+            )
         old, new = was.ends, spot.ends
         for each in self.told.connections.get(spot.space.id, ()):
             there, back = each.original, each.reply
@@ -115,8 +120,9 @@ class Facts:
                 text = f"conntrack: it answers {there.source} → {there.destination}: turned back"
             else:
                 continue
-            return Reason(text, typed(spot.space, "conntrack", "-L", "-p", each.protocol))
-        return None
+            show = typed(spot.space, "conntrack", "-L", "-p", each.protocol)
+            return (Reason(text, show),)
+        return (Reason("its addresses were translated (NAT)"),)
 
     def error(self, spot: Spot) -> Any:
         """Return the ICMP error that a namespace sent because of a packet, as dpkt read it."""

@@ -168,6 +168,10 @@ def _in_stack(spot: Spot, facts: Facts) -> Fate:
         return DISCARDED, Reason(f"{space.name} has no {asked}, and does not answer", has)
     if dropped := facts.drop(spot):
         return LOST, dropped
+    answer = next((it.told for it in spot.parts[:2] if it.name == "ARP"), None)
+    if answer:
+        text = f"{space.name} keeps that {address(answer.spa)} is at {mac(answer.sha)}"
+        return DELIVERED, Reason(text, typed(space, "ip", "neighbour", "show", "dev", link.name))
     if spot.net is None:
         return DELIVERED, Reason(f"{space.name} has got it")
     return _addressed(spot, facts)

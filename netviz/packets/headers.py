@@ -59,19 +59,31 @@ def rewrites(before: tuple[Header, ...], after: tuple[Header, ...]) -> tuple[Rew
     Headers are compared from the innermost outwards: what was wrapped is still the same packet. A
     checksum that a virtual cable leaves unfinished is no change.
     """
-    inner = min(len(before), len(after))
-    pairs = list(zip(before[len(before) - inner :], after[len(after) - inner :], strict=True))
-    same = next((n for n, (a, b) in enumerate(reversed(pairs)) if a.name != b.name), inner)
-    gone, come = before[: len(before) - same], after[: len(after) - same]
+    inner = _same(before[::-1], after[::-1])
+    outer = _same(before[: len(before) - inner], after[: len(after) - inner])
+    gone, come = before[outer : len(before) - inner], after[outer : len(after) - inner]
     found = [Rewrite(each.name, "", _summary(each), "") for each in gone if each.name != "Data"]
     found += [Rewrite(each.name, "", "", _summary(each)) for each in come if each.name != "Data"]
-    for old, new in pairs[inner - same :]:
+    kept = zip(
+        before[:outer] + before[len(before) - inner :],
+        after[:outer] + after[len(after) - inner :],
+        strict=True,
+    )
+    for old, new in kept:
         found += [
             Rewrite(new.name, name, was, now)
             for (name, was), (_, now) in zip(old.fields, new.fields, strict=False)
             if was != now and (name != "checksum" or new.name == "IPv4")
         ]
     return tuple(found)
+
+
+def _same(one: tuple[Header, ...], other: tuple[Header, ...]) -> int:
+    """Return how many headers have the same names, from the first on."""
+    pairs = zip(one, other, strict=False)
+    return next(
+        (n for n, (a, b) in enumerate(pairs) if a.name != b.name), min(len(one), len(other))
+    )
 
 
 def mac(raw: bytes) -> str:
@@ -167,7 +179,9 @@ def _header(part: Part) -> Header:
 def _summary(header: Header) -> str:
     """Return the few words by which one knows a header that was put around a packet."""
     wanted = ("vni", "source", "destination", "source port", "destination port")
-    return " ".join(f"{name} {value}" for name, value in header.fields if name in wanted) or "-"
+    return (
+        " ".join(f"{name} {value}" for name, value in header.fields if name in wanted) or "header"
+    )
 
 
 def message(told: Any) -> str:

@@ -149,8 +149,7 @@ def _unwrapped(spot: Spot, before: Spot) -> Told:
 def _translated(spot: Spot, before: Spot) -> tuple[Reason, ...]:
     if spot.net is None or before.net is None or _socket(spot) == _socket(before):
         return ()
-    reason = spot.facts.translation(spot, before)
-    return (reason,) if reason else (Reason("its addresses were translated (NAT)"),)
+    return spot.facts.translations(spot, before)
 
 
 def _socket(spot: Spot) -> tuple[object, ...]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from netviz.packets.facts import Facts, Spot
     from netviz.packets.tracing import Track
 
-_OF_A_SOURCE = ("-I", "-S", "-B", "-s", "--bind", "--interface", "--source", "-g", "-i")
+_OF_A_SOURCE = ("-I", "-S", "-B", "--bind", "--interface", "--source", "-g")
 _CHATTER = ("stp", "llc", "frame")
 _LISTENING = (130, 131, 132, 133, 134, 143)
 _IGMP, _ICMP6 = 2, 58

@@ -101,6 +101,8 @@ def _said(spot: Spot) -> Iterator[str]:
     part = _last(spot)
     if part is None:
         yield "packet"
+    elif spot.sighting.part:
+        yield f"{part.name} fragment from byte {spot.sighting.start}"
     elif part.name in ("ICMP", "ICMPv6"):
         yield part.name
         yield message(part.told) if part.name == "ICMP" else message6(part.told)
