@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 import os
 from collections.abc import Iterable
+from errno import ENOSYS
 
 CLONE_FS = 0x00000200
 CLONE_NEWNS = 0x00020000
@@ -48,6 +49,9 @@ _AT_EMPTY_PATH = 0x1000
 _AT_RECURSIVE = 0x8000
 _OPEN_TREE_CLONE = 0x1
 _MOVE_MOUNT_F_EMPTY_PATH = 0x4
+
+_SYS_PERF_EVENT_OPEN = {"x86_64": 298, "aarch64": 241}
+_PERF_FLAG_FD_CLOEXEC = 0x8
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -136,6 +140,17 @@ def signalfd(numbers: Iterable[int]) -> int:
 def bind(fd: int, address: bytes) -> None:
     """Bind a socket to an address as the kernel has it, where Python knows only its name."""
     _check(_libc.bind(ctypes.c_int(fd), address, ctypes.c_uint(len(address))))
+
+
+def perf_event_open(attributes: bytes, cpu: int) -> int:
+    """Return a descriptor of an event of the kernel's, whoever causes it, on one processor."""
+    number = _SYS_PERF_EVENT_OPEN.get(os.uname().machine)
+    if number is None:
+        raise OSError(ENOSYS, os.strerror(ENOSYS))
+    arguments = (attributes, -1, cpu, -1, ctypes.c_ulong(_PERF_FLAG_FD_CLOEXEC))
+    fd = int(_libc.syscall(ctypes.c_long(number), *arguments))
+    _check(min(fd, 0))
+    return fd
 
 
 def install_seccomp(program: bytes) -> None:

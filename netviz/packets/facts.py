@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from netviz.journeys import Packet
     from netviz.model import Interface, Key, Namespace
     from netviz.net.conntrack import Connection
+    from netviz.packets.drops import Drops
     from netviz.packets.parts import Part
     from netviz.packets.relations import Relations
     from netviz.packets.sightings import Sighting
@@ -34,13 +35,14 @@ _ERRORS = (3, 11)
 
 @dataclass(slots=True)
 class Told:
-    """What was told beside the packets: by packet filters, and by connection tracking.
+    """What was told beside the packets: by packet filters, connection tracking, the kernel itself.
 
     ``connections`` are those of each namespace, by its id.
     """
 
     verdicts: Sequence[Verdict] = ()
     connections: Mapping[int, Sequence[Connection]] = field(default_factory=dict)
+    drops: Drops | None = None
 
 
 class Facts:
@@ -98,6 +100,13 @@ class Facts:
         """Return the verdict that ended a packet's way here, if one did."""
         dropped = (it for it in self.verdicts(spot) if it.dropped)
         return next((Reason(it.text, it.command) for it in dropped), None)
+
+    def kernels_word(self, spot: Spot) -> str:
+        """Return the kernel's own reason for a drop here, empty where it may not be heard."""
+        protocol = int.from_bytes(spot.packet.data[12:14], "big") if spot.frame else 0
+        drops = self.told.drops
+        found = drops.after(spot.packet.at, protocol) if drops else None
+        return found.reason if found else ""
 
     def translations(self, spot: Spot, was: Spot) -> tuple[Reason, ...]:
         """Return the rules, or else the tracked connection, by which addresses were changed."""

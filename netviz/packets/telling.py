@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from netviz.journeys import LOST, Hop, Journey, Reason
+from netviz.journeys import DELIVERED, LOST, Hop, Journey, Reason
 from netviz.model import Endpoint
 from netviz.packets.facts import typed
 from netviz.packets.fates import at_port, fate
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from netviz.packets.sightings import Sighting
     from netviz.packets.tracing import Track
 
+_FILTERED = "NETFILTER_DROP"
 _DISCOVERS = (133, 134, 135, 136)
 
 
@@ -56,7 +57,7 @@ def journey(track: Track, facts: Facts) -> Journey:
         places[number] = len(told)
         hop = _hop(spot, last, facts)
         if not track.children(number):
-            ended, why = fate(spot, facts)
+            ended, why = _ended(spot, facts)
             hop = replace(hop, fate=ended, end=why)
         told.append(_Told(hop, after))
     hops = tuple(
@@ -65,6 +66,21 @@ def journey(track: Track, facts: Facts) -> Journey:
     )
     protocol = protocol_of(track.first)
     return Journey(title(spots[0]), protocol, hops, protocol in ("arp", "nd"))
+
+
+def _ended(spot: Spot, facts: Facts) -> tuple[str, Reason]:
+    """Return what became of a packet, and why: the tables' reason, and the kernel's if it is heard.
+
+    Where packet filters may not be watched, the kernel's word is all that tells of them.
+    """
+    ended, why = fate(spot, facts)
+    word = facts.kernels_word(spot) if spot.known else ""
+    if word == _FILTERED and ended == DELIVERED and spot.space.nft:
+        show = typed(spot.space, "nft", "list", "ruleset")
+        ended, why = LOST, Reason(f"a packet filter of {spot.space.name} dropped it", show)
+    if word and ended == LOST:
+        why = replace(why, text=f"{why}; the kernel's own reason: {word}")
+    return ended, why
 
 
 def protocol_of(first: Sighting) -> str:

@@ -21,6 +21,7 @@ from netviz.net import conntrack, namespaces
 from netviz.net.discovery import snapshot
 from netviz.net.worker import aside
 from netviz.packets.capture import Capture
+from netviz.packets.drops import Drops
 from netviz.packets.facts import Facts, Told
 from netviz.packets.relations import Relations
 from netviz.packets.selection import aim, belonging, journeys, missing
@@ -93,14 +94,14 @@ def follow(
     """
     found, _ = namespaces.find()
     here = _named(where, found)
-    with Watch(found) as watch, Capture() as capture:
+    with Drops() as drops, Watch(found) as watch, Capture() as capture:
         before = snapshot()
         line, output, status = _run(here, command, timeout)
         capture.settle()
         after = snapshot()
         tracked = _connections(after)
     packets = capture.take()
-    told = Told(watch.verdicts(), tracked)
+    told = Told(watch.verdicts(), tracked, drops)
     ways = _journeys(packets, (before, after), told, here.id, line, count)
     return Followed(tuple(ways), after, tuple(packets), capture.drops, line, output, status)
 
