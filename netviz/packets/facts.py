@@ -143,7 +143,7 @@ class Facts:
     def _note(self, track: Track) -> None:
         """Keep what a track shows beside itself: where MACs are, who answers, what is refused."""
         first = track.first
-        if first.key[0] == "arp" and first.key[1] == 2:
+        if first.key[:2] == ("arp", 2) and first.packet.direction == "out":
             self.answers[first.ends[0]].add((first.packet.where.id, first.packet.data[6:12]))
         if first.key[0] == "icmp" and first.key[3] in _ERRORS:
             told = parts(first.packet)

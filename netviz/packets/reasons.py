@@ -115,7 +115,8 @@ def _arrived(spot: Spot, before: Spot, facts: Facts) -> Told:
         return "comes back: loopback", ()
     if spot.link.peer and spot.link.peer.key == before.key:
         return "the far end of the cable", ()
-    return f"above {before.link.name}", ()
+    below = before.link.lower and before.link.lower.key == spot.key
+    return f"{'below' if below else 'above'} {before.link.name}", ()
 
 
 def _wrapped(spot: Spot, before: Spot) -> Told:

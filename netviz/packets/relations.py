@@ -85,6 +85,8 @@ class Relations:
             yield port, "in", depth
         if link.kind == "loopback":
             yield key, "out", depth
+        for upper in self.above.get(key, ()):  # From one macvlan to another it turns back here.
+            yield upper, "out", depth
         if link.kind in TUNNELS:
             yield from ((other, "in", depth + 1) for other in self._inside[key[0]])
         elif link.lower:

@@ -133,8 +133,11 @@ def test_fragments_are_followed_where_they_are_cut_and_cut_again() -> None:
 
 _VPN = """
 import fcntl, os, socket, struct, sys
-mode, device, here, there = sys.argv[1:]
-wire = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+mode, outer, device, here, there = sys.argv[1:]
+if outer == "udp":
+    wire, header = socket.socket(socket.AF_INET, socket.SOCK_DGRAM), 0
+else:
+    wire, header = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_IPIP), 20
 wire.bind((here, 5555))
 if mode == "tun":
     inner = os.open("/dev/net/tun", os.O_RDWR)
@@ -150,7 +153,7 @@ import select
 while True:
     ready, _, _ = select.select([inner, wire], [], [])
     if wire in ready:
-        data = wire.recv(2000)
+        data = wire.recv(2000)[header:]
         frame = bytes.fromhex("02000000000" + here[-1]) + bytes(6) + b"\\x08\\0"
         give(frame + data if skip else data)
     if inner in ready:
@@ -162,14 +165,14 @@ while True:
 
 
 @contextmanager
-def vpn(mode: str, device: str) -> Iterator[None]:
+def vpn(mode: str, outer: str, device: str) -> Iterator[None]:
     running = []
     try:
         for here, there in ((1, 2), (2, 1)):
             ends = (f"10.1.1.{here}", f"10.1.1.{there}")
             command = ["ip", "netns", "exec", f"net{here}", sys.executable, "-c", _VPN]
             child = subprocess.Popen(
-                [*command, mode, device, *ends], stdout=subprocess.PIPE, text=True
+                [*command, mode, outer, device, *ends], stdout=subprocess.PIPE, text=True
             )
             running.append(child)
             assert child.stdout
@@ -185,7 +188,7 @@ def test_vpn_of_a_program_is_packet_in_packet() -> None:
     if not os.access("/dev/net/tun", os.R_OK | os.W_OK):
         pytest.skip("this kernel, or this user, cannot make a tun")
     sh(BRIDGE)
-    with vpn("tun", "tun0"):
+    with vpn("tun", "udp", "tun0"):
         seen = follow("net1", "ping -c1 -W2 10.8.0.2")
     (request,) = titled(seen, "ICMP echo request")
     assert way(request) == [
@@ -197,7 +200,8 @@ def test_vpn_of_a_program_is_packet_in_packet() -> None:
     assert request.fate == "delivered"
 
 
-def test_vpn_over_a_cable_where_there_is_no_tun() -> None:
+@pytest.mark.parametrize("outer", ["udp", "ipip"])
+def test_vpn_over_a_cable_where_there_is_no_tun(outer: str) -> None:
     cables = """
     for n in 1 2; do
         ip -n net$n link add vpn0 address 02:00:00:00:00:0$n type veth peer name vpn1
@@ -207,13 +211,15 @@ def test_vpn_over_a_cable_where_there_is_no_tun() -> None:
     done
     """
     sh(BRIDGE + cables)
-    with vpn("cable", "vpn1"):
+    with vpn("cable", outer, "vpn1"):
         seen = follow("net1", "ping -c1 -W2 10.8.0.2")
     (request,) = titled(seen, "ICMP echo request")
     assert way(request) == [
         *("net1:vpn0 out", "net1:vpn1 in", "net1:veth0 out", "root:port1 in", "root:br0 through"),
         *("root:port2 out", "net2:veth0 in", "net2:vpn1 out", "net2:vpn0 in"),
     ]
+    names = " ".join(header.name for header in request.hops[2].headers)
+    assert names == f"Ethernet IPv4 {'UDP ' if outer == 'udp' else ''}IPv4 ICMP Data"
     assert request.fate == "delivered"
 
 
@@ -237,6 +243,50 @@ def test_packets_to_oneself_never_leave() -> None:
     (request,) = titled(seen, "ICMP echo request")
     assert way(request) == ["net1:lo out", "net1:lo in"]
     assert request.fate == "delivered"
+
+
+def test_macvlans_of_one_card_reach_each_other_below_it() -> None:
+    sh("""
+    ip link add card type veth peer far
+    ip link set card up
+    ip link set far up
+    for n in 1 2; do
+        ip netns add net$n
+        ip link add link card name mac0 netns net$n type macvlan mode bridge
+        ip -n net$n address add 10.4.0.$n/24 dev mac0
+        ip -n net$n link set mac0 up
+    done
+    """)
+    seen = follow("net1", "ping -c1 -W2 10.4.0.2")
+    (request,) = titled(seen, "ICMP echo request")
+    assert way(request) == ["net1:mac0 out", "root:card in", "net2:mac0 in"]
+    assert request.fate == "delivered"
+    assert "twice" not in str(request.end.end)
+
+
+def test_packet_that_goes_in_circles_is_followed_until_its_time_is_up() -> None:
+    sh(
+        ROUTER
+        + """
+    ip netns add other
+    ip link add loop0 netns router type veth peer loop0 netns other
+    for n in router other; do ip -n $n link set loop0 up; done
+    ip -n router address add 10.2.0.1/24 dev loop0
+    ip -n other address add 10.2.0.2/24 dev loop0
+    ip -n router route add default via 10.2.0.2
+    ip -n other route add default via 10.2.0.1
+    ip netns exec other sysctl -qw net.ipv4.ip_forward=1
+    """
+    )
+    seen = follow("net1", "ping -c1 -W1 -t8 10.9.9.9")
+    (request,) = titled(seen, "ICMP echo request")
+    there = ["router:loop0 out", "other:loop0 in"]
+    back = ["other:loop0 out", "router:loop0 in"]
+    assert way(request) == ["net1:veth0 out", "router:eth1 in", *3 * (there + back), *there]
+    assert [hop.after for hop in request] == [(), *((n,) for n in range(1, 16))]
+    assert "its time to live is used up" in str(request.end.end)
+    (refusal,) = titled(seen, "ICMP time exceeded")
+    assert str(refusal.end.where) == "net1:veth0"
 
 
 def test_packets_of_others_are_not_told() -> None:
