@@ -83,6 +83,8 @@ class Facts:
         known = self.before.get(bridge[0])
         link = self.relations.links.get(bridge)
         entry = known.entry(link.name, mac(raw)) if known and link else None
+        if entry and entry.state == "permanent":  # An own address, which it may have from a port.
+            return bridge
         inside = [*self.relations.ports.get(bridge, ()), bridge]
         named = (key for key in inside if entry and self.relations.links[key].name == entry.dev)
         return next(named, None)

@@ -197,7 +197,13 @@ FAULTS = {
         *("", POD, ASKED, "node1:vx0", "vx0 does not know behind which node", "lost", "pod1"),
     ),
     "the other node does not answer": Fault(
-        *(VXLAN, "ip -n node2 address flush dev eth0", POD, ASKED, "node1:vx0"),
+        *(
+            VXLAN,
+            "ip -n node2 address flush dev eth0; ip -n node1 neighbour flush dev eth0",
+            POD,
+            ASKED,
+            "node1:vx0",
+        ),
         *("nobody on eth0 answers for 192.168.7.2", "lost", "pod1"),
     ),
     "nobody listens": Fault(

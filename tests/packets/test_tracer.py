@@ -347,7 +347,7 @@ def test_network_is_the_same_afterwards() -> None:
     before = snapshot()
     follow("net1", "ping -c1 10.1.1.1")
     changed = {change.kind for change in before.diff(snapshot())}
-    assert changed <= {"neighbour", "fdb", "route"}
+    assert changed <= {"address", "neighbour", "fdb", "route"}, "what a network does by itself"
     assert "netviz" not in sh("ip netns exec router nft list ruleset")
 
 
