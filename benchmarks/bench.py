@@ -52,6 +52,8 @@ def main() -> None:
         "kernel.py": [],
         "recording.py": [],
         "live.py": [*map(str, LIVE)],
+        "traffic.py": [],
+        "tracing.py": [],
         "site.py": [],
     }
     for name, arguments in others.items():

@@ -34,6 +34,11 @@ def written(figures: Figures) -> str:
         table(("shape", "N", "snapshot", "a namespace", "script", "a namespace"), reading(figures)),
         "## The living picture: from the kernel's answer to the browser's page\n",
         table(("N", "drawn, p50", "p95", "painted, p50", "p95", "÷ `snapshot()`"), living(figures)),
+        "## Watching packets: 20,000 pings over a bridge, one after the other\n",
+        table(("meanwhile", "the pings take", "÷ nothing"), watching(figures)),
+        "## Following packets: 20,000 pings, and as many replies, over each road\n",
+        table(("road", "found with every hop in order", "dropped at the taps"), following(figures)),
+        table(("a packet of a tap", "to read", "÷ tcpdump"), reading_packets(figures)),
         "## The published lessons: to make them, and to load them\n",
         table(("what", "ours", "nbconvert", "ours ÷ nbconvert"), publishing(figures)),
         "## Cost of a namespace, N = 1000 against N = 10\n",
@@ -103,6 +108,34 @@ def living(figures: Figures) -> list[Row]:
         ]
         ratio = times(quotient(figures, f"drawn p50 of {size}", f"snapshot of {size}"))
         rows.append((str(size), *map(milliseconds, found), ratio))
+    return rows
+
+
+def watching(figures: Figures) -> list[Row]:
+    """Return what it costs the lab to be watched."""
+    rows = []
+    for what in ("nothing", "live()", "live(packets=True)", "Capture"):
+        names = (f"flood, {what}", f"flood, {what} ÷ nothing")
+        seconds, ratio = (cast("float | None", figures.others.get(name)) for name in names)
+        rows.append((what, milliseconds(seconds), times(ratio)))
+    return rows
+
+
+def following(figures: Figures) -> list[Row]:
+    """Return how many packets were followed without a fault."""
+    roads = [name.removeprefix("journeys, ") for name in figures.others if "journeys, " in name]
+    names = ("journeys", "dropped")
+    return [(road, *(f"{figures.others[f'{it}, {road}']:,.0f}" for it in names)) for road in roads]
+
+
+def reading_packets(figures: Figures) -> list[Row]:
+    """Return what it takes to read a packet, and for us to find its way."""
+    rows = []
+    floor = cast("float | None", figures.others.get("a packet, tcpdump"))
+    for who in ("ours", "tcpdump", "tshark"):
+        seconds = cast("float | None", figures.others.get(f"a packet, {who}"))
+        if seconds and floor:
+            rows.append((who, f"{seconds * 1e6:.1f} µs", times(seconds / floor)))
     return rows
 
 

@@ -22,6 +22,7 @@ _SIZE = re.compile(r' width="([\d.]+)" height="[\d.]+"')
 _LEAST = 0.6
 """Of its size, a picture's words can still be read; where there is less room, it is scrolled."""
 _LABEL = "A recording of a network as it changed"
+_JOURNEY = "The journey of packets, hop by hop"
 _HINT = """
 <figcaption class="nv-hint">A recording of what the commands below do. Step through it; or
 <b>Pin</b> it and read on: it keeps pace with you.</figcaption>
@@ -49,15 +50,17 @@ def figure(svg: str) -> str:
     return f'<figure class="nv-figure">{inline(svg)}</figure>'
 
 
-def player(packed: str, still: str, first: int | None = None) -> str:
+def player(packed: str, still: str, first: int | None = None, told: str = "") -> str:
     """Return what replays a film: its last picture, and the film for the script below, in base64.
 
     ``first`` is the number of its first moment, where it is the one that the cells go on counting.
+    A journey's has tables, ``told`` below the picture until it plays.
     """
     counted, hint = ("", "") if first is None else (f' data-first="{first}"', _HINT)
+    label = _JOURNEY if told else _LABEL
     return (
-        f'<figure class="nv-player"{counted} aria-label="{_LABEL}">'
-        f'<div class="nv-screen">{inline(still)}</div>'
+        f'<figure class="nv-player"{counted} aria-label="{label}">'
+        f'<div class="nv-screen">{inline(still)}{told}</div>'
         f'<script type="text/plain">{packed}</script>{hint}</figure>'
     )
 

@@ -1,8 +1,9 @@
 """Make of a notebook that was run the page of a lesson.
 
 A picture becomes part of its page. A living one becomes a player of what it showed: from its cell
-until the lab is emptied, or until the next one; a recording becomes a player of itself. Other HTML
-that a cell shows is left as it is.
+until the lab is emptied, or until the next one; a recording becomes a player of itself, and so
+does a packet's journey, whose tables stand there where nothing plays. Other HTML that a cell shows
+is left as it is.
 """
 
 from __future__ import annotations
@@ -75,8 +76,10 @@ def _show(cell: NotebookNode, run: Executed, index: int) -> None:
             first, end = _shown(run, index)
             data["text/html"] = figures.filmed(run.recording.moments[first:end], first)
         elif widget:
-            still = _SVG.search(data["text/html"])[0]
-            data["text/html"] = figures.player(_film(run, widget["model_id"]), still)
+            shown = _SVG.search(data["text/html"])
+            told = data["text/html"][shown.end() :].strip().removeprefix("</div>")
+            film = _film(run, widget["model_id"])
+            data["text/html"] = figures.player(film, shown[0], told=told)
         elif "text/html" in data and "image/svg+xml" in data:  # One of netviz, not another's.
             data["text/html"] = figures.figure(data.pop("image/svg+xml"))
 

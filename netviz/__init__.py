@@ -37,6 +37,8 @@ _HOMES = {
     "Recording": "picture.recording",
     "record": "picture.recording",
     "draw": "picture.drawing",
+    "Trace": "picture.traces",
+    "trace": "picture.traces",
     "live": "picture.live",
     "check": "teach.checks",
 }

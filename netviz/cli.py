@@ -120,6 +120,51 @@ def _line(lab: Lab) -> str:
 
 
 @main.command()
+@click.argument("where")
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+@click.option(
+    "-o",
+    "--output",
+    "files",
+    multiple=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write it to this file as well: .html, .pcapng, .json, .svg, .png or .pdf.",
+)
+@click.option("--timeout", default=30.0, show_default=True, help="Seconds, for COMMAND.")
+@click.option("--json", "as_json", is_flag=True, help="For programs; the keys are stable.")
+def trace(
+    where: str, command: tuple[str, ...], files: tuple[Path, ...], timeout: float, as_json: bool
+) -> None:
+    """Run COMMAND in the namespace WHERE, and tell what became of its packets, hop by hop.
+
+    It ends as COMMAND ends.
+
+    \b
+    netviz trace net1 -- ping -c1 10.1.1.3
+    netviz trace net1 -o ping.html -o ping.pcapng -- ping -c1 10.1.1.3
+    """  # noqa: D301 (for click it is a backspace)
+    from rich.console import Console
+
+    from netviz.picture.traces import WRITTEN
+    from netviz.picture.traces import trace as traced
+
+    for file in files:
+        if file.suffix.lstrip(".").lower() not in WRITTEN:
+            known = ", ".join(f".{ending}" for ending in WRITTEN)
+            raise click.UsageError(f"'{file}' names no format that is known: {known}")
+    line = command[0] if len(command) == 1 else command
+    seen = traced(where, line, timeout=timeout)
+    if as_json:
+        click.echo(seen.exported("json"), nl=False)
+    else:
+        click.echo(seen.output)
+        Console(width=None if sys.stdout.isatty() else 100, highlight=False).print(seen)
+    for file in files:
+        seen.save(file)
+    raise click.exceptions.Exit(seen.status)
+
+
+@main.command()
 @click.argument("lesson", default="00")
 @click.option("--browser/--no-browser", default=True, help="Open a browser, or print the URL only.")
 @click.option("--port", default=8888, show_default=True, help="If it is taken, another is used.")

@@ -39,6 +39,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option("--title", help="A line above the picture.")
 @click.option("--dark", is_flag=True, help="Light on dark.")
 @click.option("--watch", is_flag=True, help="Follow it: on a page, or with -o in the file.")
+@click.option("--packets", is_flag=True, help="With --watch, on a page: some of those that pass.")
 @click.option("--port", default=0, type=click.IntRange(0, 65535), help="Of the page; else any.")
 @click.option(
     "--lab",
@@ -53,6 +54,7 @@ def draw(
     title: str | None,
     dark: bool,
     watch: bool,
+    packets: bool,
     port: int,
     lab: str | None,
 ) -> None:
@@ -64,19 +66,19 @@ def draw(
     It only reads. On a real machine run it with sudo, to see the namespaces of other users.
     """
     chosen, theme = _format(output, fmt, "svg"), "dark" if dark else "light"
-    only_page = bool(port) or lab is not None
+    only_page = bool(port) or packets or lab is not None
     if not watch:
-        _refuse_if(only_page, "--lab and --port go with --watch")
+        _refuse_if(only_page, "--lab, --packets and --port go with --watch")
         _draw_once(_network(file), output, chosen, title, theme)
         return
     unfit = file or chosen not in _PICTURES
     _refuse_if(unfit, "--watch follows what is there, and draws a picture")
     if output:
-        _refuse_if(only_page, "--lab and --port are for a page; -o writes a file")
+        _refuse_if(only_page, "--lab, --packets and --port are for a page; -o writes a file")
         _keep_drawn(output, chosen, title, theme)
     else:
         _refuse_if(dark or fmt, "a page has its reader's theme, and no format")
-        _serve(title, port, lab)
+        _serve(title, port, lab, packets)
 
 
 def _refuse_if(wrong: object, why: str) -> None:
@@ -106,7 +108,7 @@ def _keep_drawn(output: Path, fmt: str, title: str | None, theme: str) -> None:
     live.stop()
 
 
-def _serve(title: str | None, port: int, lab: str | None) -> None:
+def _serve(title: str | None, port: int, lab: str | None, packets: bool) -> None:
     """Follow the network, or that of a lab that is running, on a page until an interrupt."""
     from netviz.lab import attaching, sandbox
 
@@ -123,6 +125,7 @@ def _serve(title: str | None, port: int, lab: str | None) -> None:
     from netviz.picture.watching import Page
 
     live = Live()
+    live.traffic.switch(packets)
     with suppress(KeyboardInterrupt), Page(live, heard, title) as page:
         click.echo(f"The picture is at {page.url}\nCtrl-C ends it.")
         page.serve_forever()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias, overload
 
 from netviz.errors import NetvizError
 from netviz.model import Caution, Snapshot
@@ -35,13 +35,29 @@ _DOT_EDGES = {
 _MERMAID_EDGES = {"veth": "---", "port": "===", "lower": "-.-", "tunnel": "<-.->", "tap": "-.-"}
 
 
-def export(network: Network, fmt: str) -> str:
-    """Return a network as text: a snapshot, the graph of one, or a declared topology.
+class Exported(Protocol):
+    """What is no network, and knows itself in what formats it can be written: a trace."""
+
+    def exported(self, fmt: str) -> str | bytes:
+        """Return it in a format."""
+
+
+@overload
+def export(network: Network, fmt: str) -> str: ...
+@overload
+def export(network: Exported, fmt: str) -> str | bytes: ...
+def export(network: Network | Exported, fmt: str) -> str | bytes:
+    """Return a network as text: a snapshot, the graph of one, or a declared topology; or a trace.
 
     The formats are ``json``, ``dot``, ``mermaid``, ``script`` (see `netviz.script`) and
-    ``containerlab``. Equivalent to: ``netviz export --format FMT``. The same network gives the same
-    text; all of it can be written as UTF-8. Raises ``NetvizError`` for a format that is not known.
+    ``containerlab``; of a trace ``json``, ``html``, ``pcapng`` and the pictures' formats, some
+    of which are bytes. Equivalent to: ``netviz export --format FMT``. The same network gives the
+    same text; all of it can be written as UTF-8.
+
+    Raises ``NetvizError`` for a format that is not known.
     """
+    if hasattr(network, "exported"):
+        return network.exported(fmt)
     if fmt not in _FORMATS:
         known = ", ".join(sorted(_FORMATS))
         raise NetvizError(f"cannot export as {fmt!r}", remedy=f"the formats are: {known}")

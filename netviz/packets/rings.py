@@ -29,6 +29,7 @@ Instruction = tuple[int, int, int, int]
 BLOCK = 1 << 16
 _AGE = 10  # Milliseconds.
 _ALL = socket.htons(0x0003)
+_NOBODYS = socket.htons(0x0060)  # A protocol that nobody speaks.
 _SOL_PACKET, _RX_RING, _STATISTICS, _VERSION, _V3 = 263, 5, 6, 10, 2
 _ATTACH_FILTER = 26
 _RETURN = 0x06
@@ -105,6 +106,8 @@ class Ring:
         self._age = age
         self._next = 0
         self._drops = 0
+        self.passed = 0
+        """How many packets passed until `drops` was asked, those that found no room among them."""
         # Of no protocol until it is bound: else it would hear every interface for a moment.
         self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_CLOEXEC, 0)
         try:
@@ -113,21 +116,22 @@ class Ring:
             self._socket.close()
             raise
 
-    def keep(self, program: Sequence[Instruction]) -> None:
-        """Let another filter say from now on which packets are heard."""
+    def listen(self, on: bool) -> None:
+        """Hear what passes; or nothing for a while, and then it costs nothing to pass."""
+        # By number: a name may be of bytes that are no text.
+        protocol = _ALL if on else _NOBODYS
+        bind(self._socket.fileno(), _bound.pack(socket.AF_PACKET, protocol, self.where.index))
+
+    def _open(self, program: Sequence[Instruction]) -> None:
         code = array("B", b"".join(struct.pack("HBBI", *each) for each in program))
         pointer = struct.pack("HP", len(program), code.buffer_info()[0])
         self._socket.setsockopt(socket.SOL_SOCKET, _ATTACH_FILTER, pointer)
-
-    def _open(self, program: Sequence[Instruction]) -> None:
-        self.keep(program)
         self._socket.setsockopt(_SOL_PACKET, _VERSION, _V3)
         frames = self._size * self._blocks // 2048
         request = struct.pack("7I", self._size, self._blocks, 2048, frames, self._age, 0, 0)
         self._socket.setsockopt(_SOL_PACKET, _RX_RING, request)
         self._memory = mmap.mmap(self._socket.fileno(), self._size * self._blocks)
-        # By number: a name may be of bytes that are no text.
-        bind(self._socket.fileno(), _bound.pack(socket.AF_PACKET, _ALL, self.where.index))
+        self.listen(True)
 
     def fileno(self) -> int:
         """Return the descriptor to wait for."""
@@ -151,7 +155,9 @@ class Ring:
     def drops(self) -> int:
         """Return how many packets found no room so far. Equivalent to: PACKET_STATISTICS."""
         told = self._socket.getsockopt(_SOL_PACKET, _STATISTICS, 12)
-        self._drops += struct.unpack("III", told)[1]
+        passed, drops, _ = struct.unpack("III", told)
+        self.passed += passed
+        self._drops += drops
         return self._drops
 
     def close(self) -> None:

@@ -14,16 +14,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from pathlib import Path as File
+from pathlib import Path
 from threading import RLock
 from typing import TYPE_CHECKING, Any, Protocol
 
 from matplotlib import font_manager, rcParams
 from matplotlib.figure import Figure
 from matplotlib.ft2font import LoadFlags
-from matplotlib.patches import FancyBboxPatch, PathPatch
-from matplotlib.path import Path
-from matplotlib.text import Text
 from matplotlib.transforms import Affine2D
 
 from netviz.errors import NetvizError
@@ -31,26 +28,22 @@ from netviz.graphs import graph
 from netviz.model import Snapshot
 from netviz.net.discovery import snapshot as read
 from netviz.picture import words
+from netviz.picture.artists import FAMILIES, artists
 from netviz.picture.layout import layout
 from netviz.picture.page import marked
-from netviz.picture.shapes import FACES, Box, Cable, Label, Port
+from netviz.picture.shapes import FACES
 from netviz.picture.svg import boxed, parts, whole
 from netviz.picture.themes import THEMES, ghostly
 from netviz.records import write
 
 if TYPE_CHECKING:
-    from matplotlib.artist import Artist
-
-    from netviz.picture.shapes import Extent, Plan, Point, Shape
+    from netviz.picture.shapes import Plan, Point, Shape
     from netviz.picture.themes import Theme
 
 FORMATS = ("svg", "png", "pdf")
 _DOTS_PER_INCH = 72  # One unit is one pixel.
 _SHARPER = 2  # A PNG has twice as many, for screens that show them.
-_FAMILIES = {False: "DejaVu Sans", True: "DejaVu Sans Mono"}
 _WIDE = 1.25  # Of a Chinese sign or an emoji, whatever font has it.
-_ROUND = {"frame": 16, "host": 14}
-_DASHES = {"down": (0, (4, 2.6)), "lower": (0, (1, 2.2)), "tunnel": (0, (1.8, 0.8))}
 _SETTINGS: Any = {
     "svg.hashsalt": "netviz",
     "svg.fonttype": "none",  # Text stays text.
@@ -115,12 +108,12 @@ class Picture:
             raise NetvizError(f"cannot draw the format '{fmt}'", remedy=f"choose of: {known}")
         return self.svg.encode() if fmt == "svg" else _printed(self.figure(), fmt)
 
-    def save(self, file: str | File) -> None:
+    def save(self, file: str | Path) -> None:
         """Write the picture to a file, in the format that its name ends with.
 
         Raises ``NetvizError`` for any other ending, and where the file cannot be written.
         """
-        write(file, "the picture", self.render(File(file).suffix.lstrip(".").lower()))
+        write(file, "the picture", self.render(Path(file).suffix.lstrip(".").lower()))
 
     @cached_property
     def svg(self) -> str:
@@ -148,7 +141,7 @@ def text_width(text: str, style: str) -> float:
 @lru_cache(4096)
 def _narrow_width(text: str, bold: bool, mono: bool) -> float:
     scale, weight = 100, "bold" if bold else "normal"
-    properties = font_manager.FontProperties(family=_FAMILIES[mono], weight=weight)
+    properties = font_manager.FontProperties(family=FAMILIES[mono], weight=weight)
     font = font_manager.get_font(font_manager.findfont(properties))
     font.set_size(scale, _DOTS_PER_INCH)
     warnings.filterwarnings("ignore", _MISSING)
@@ -170,7 +163,7 @@ def _figure(shapes: Sequence[Shape], theme: Theme, size: Point) -> tuple[Figure,
     pixels = Affine2D().scale(1, -1).translate(0, size[1]).scale(1 / _DOTS_PER_INCH)
     counts = []
     for place, shape in enumerate(shapes):
-        drawn = [*_drawn(shape, theme)]
+        drawn = [*artists(shape, theme, text_width)]
         counts.append(len(drawn))
         for layer, artist in enumerate(drawn):
             artist.set_zorder(1 + place + layer / 100)
@@ -202,90 +195,3 @@ def _settings() -> Iterator[None]:
             yield
         finally:
             rcParams.update(before)
-
-
-def _drawn(shape: Shape, theme: Theme) -> Iterator[Artist]:
-    if isinstance(shape, Box):
-        yield from _box(shape, theme)
-    elif isinstance(shape, Cable):
-        yield from _cable(shape, theme)
-    elif isinstance(shape, Port):
-        yield from _port(shape, theme)
-    else:
-        yield _text(shape, theme, theme.boxes["frame"][0])
-
-
-def _box(box: Box, theme: Theme) -> Iterator[Artist]:
-    left, top, right, bottom = box.extent
-    colours, width = theme.boxes[box.kind], theme.pen * (1.5 if box.kind in _ROUND else 1.8)
-    look: Any = {"linewidth": width, "linestyle": _dashes(theme.edge, width)}
-    if box.kind == "folded":
-        for by in (8, 4):
-            yield _rounded((left + by, top - by, right + by, bottom - by), 12, colours, **look)
-    yield _rounded(box.extent, _ROUND.get(box.kind, 12), colours, gid=box.gid, **look)
-    for label in box.labels:
-        yield _text(label, theme)
-
-
-def _rounded(
-    extent: Extent, radius: float, colours: tuple[str, str], *, linewidth: float = 1.8, **more: Any
-) -> FancyBboxPatch:
-    """Return a rectangle with round corners; ``colours`` are those of its inside and its edge."""
-    left, top, right, bottom = extent
-    style, (fill, edge) = f"round,pad=0,rounding_size={radius}", colours
-    look = {"facecolor": fill, "edgecolor": edge, "linewidth": linewidth, **more}
-    return FancyBboxPatch((left, top), right - left, bottom - top, style, **look)
-
-
-def _port(port: Port, theme: Theme) -> Iterator[Artist]:
-    colours = {"up": theme.up, "warning": theme.warning, "planned": theme.muted}
-    colour, solid = colours.get(port.state, theme.down), port.state in ("up", "planned")
-    line, width = "-" if solid else (0, (2.6, 1.8)), 1.1 if port.small else 1.6
-    look: Any = {"gid": port.gid, "linewidth": width * theme.pen, "linestyle": line}
-    # The mark of a plan is no interface: its colours are the other way round.
-    fill, ink = (colour, theme.page) if port.state == "planned" else (theme.tag, colour)
-    yield _rounded(port.extent, 5, (fill, colour), **look)
-    label = Label(port.x, port.y + 4.2, port.text, "small" if port.small else "tag")
-    yield _text(label, theme, colour=ink)
-
-
-def _cable(cable: Cable, theme: Theme) -> Iterator[Artist]:
-    colour = {"tunnel": theme.tunnel, "lower": theme.muted}.get(cable.kind, theme.up)
-    colour = theme.down if cable.state == "down" else colour
-    plain = cable.kind != "lower" and cable.state != "down"
-    path, tunnel = Path(cable.points), cable.kind == "tunnel"
-    width = 5.4 + 1.6 * theme.pen if tunnel else 2.2 * theme.pen
-    line = _dashes(theme.line, width) if plain else _DASHES.get(cable.kind, _DASHES["down"])
-    look: Any = {"gid": cable.gid, "linewidth": width, "linestyle": line}
-    look |= {"capstyle": "butt", "joinstyle": "round"}
-    yield PathPatch(path, fill=False, edgecolor=colour, **look)
-    if tunnel:
-        yield PathPatch(path, fill=False, edgecolor=theme.page, linewidth=3.6)
-    for label in cable.labels:
-        if label.style == "tunnel":
-            left, top, right, bottom = label.extent(text_width)
-            plate = (left - 12, top - 7, right + 12, bottom + 7)
-            yield _rounded(plate, 6, (theme.page, colour), linewidth=1.8 * theme.pen)
-        yield _text(label, theme, theme.boxes["frame"][0] if label.style == "state" else None)
-
-
-def _dashes(lengths: tuple[float, ...], width: float) -> Any:
-    """Return the style of a line; matplotlib takes the lengths in shares of its width."""
-    return (0, tuple(length / width for length in lengths)) if lengths else "-"
-
-
-def _text(
-    label: Label, theme: Theme, behind: str | None = None, *, colour: str | None = None
-) -> Text:
-    face = FACES[label.style]
-    muted = label.style in ("note", "small", "state") or label.state == "down"
-    colours = {"warning": theme.warning, "tunnel": theme.tunnel}
-    look: Any = {
-        "color": colour or (theme.muted if muted else colours.get(label.style, theme.text)),
-        "weight": "bold" if face.bold else "normal",
-        "style": "italic" if face.italic else "normal",
-        "ha": "center" if label.anchor == "middle" else "left",
-        "bbox": {"facecolor": behind, "edgecolor": "none", "pad": 1.0} if behind else None,
-    }
-    family, size = _FAMILIES[face.mono], face.size
-    return Text(label.x, label.y, label.text, family=family, size=size, parse_math=False, **look)

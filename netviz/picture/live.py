@@ -18,6 +18,7 @@ from netviz.errors import NetvizError
 from netviz.net.discovery import snapshot
 from netviz.net.events import Events
 from netviz.picture.film import Camera
+from netviz.picture.traffic import Traffic
 
 if TYPE_CHECKING:
     from netviz.model import Snapshot
@@ -33,19 +34,25 @@ _PATIENCE = 2.0
 _running: WeakSet[Live] = WeakSet()
 
 
-def live() -> Live:
+def live(*, packets: bool | None = None) -> Live:
     """Return the picture that follows this lab, or outside a lab this machine.
 
     A notebook shows it as a widget; shown twice, it is the same one. It only reads.
 
-    Equivalent to: ``netviz draw`` after each line of ``ip monitor all all-nsid``.
+    With ``packets`` some of those that pass move along the cables, slowed to be seen; False ends
+    that, and None leaves it as it is. What the kernel says of its own accord is left out: see
+    `netviz.packets.sampling`.
 
-    Raises ``DiscoveryError`` where not even the root namespace can be read.
+    Equivalent to: ``netviz draw`` after each line of ``ip monitor all all-nsid``, and a ``tcpdump``
+    at each end of each cable.
+
+    Raises ``DiscoveryError`` where not even the root namespace can be read. Where nobody may listen
+    for packets, the picture says so, and follows all the same.
     """
-    for each in _running:
-        return each
-    started = Live()
+    started = next(iter(_running), None) or Live()
     _running.add(started)
+    if packets is not None:
+        started.traffic.switch(packets)
     return started
 
 
@@ -53,10 +60,12 @@ class Live:
     """A picture that follows a network. ``frame`` is the newest one, ``network`` what it shows.
 
     ``trouble`` is why it cannot follow just now, if it cannot, or what a listener failed with.
+    ``traffic`` are the packets that it shows.
     """
 
     def __init__(self) -> None:
         self.trouble: NetvizError | None = None
+        self.traffic = Traffic()
         self._camera = Camera()
         self._listeners: list[Callable[[Frame], object]] = []
         self._shown: Shown | None = None
@@ -111,6 +120,7 @@ class Live:
             self._complain(error)
         finally:
             _running.discard(self)
+            self.traffic.end()
 
     def _look(self) -> float:
         """Read, and draw what is new; return how many seconds that took."""
@@ -162,6 +172,7 @@ class Live:
         if self._shown is None:
             self._shown = shown = widgets.Shown([self.frame])
             self._listeners.append(lambda frame: shown.update([frame]))
+            self.traffic.hear(shown.tell)
             shown.update([self.frame])  # It may be another one by now.
             self._let_go = widgets.at_the_end_of_each_cell(self._keep)
         self._shown.display()

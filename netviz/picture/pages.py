@@ -23,7 +23,10 @@ if TYPE_CHECKING:
     from netviz.picture.film import Frame
 
 _VIEW = Path(__file__).parent / "view"
-_MODULES = ("kit", "theme", "lens", "card", "glow", "plan", "saving", "stage", "timeline", "view")
+_MODULES = (
+    *("kit", "theme", "lens", "card", "glow", "headers", "plan", "saving", "stage", "timeline"),
+    *("traffic", "view"),
+)
 _IMPORT = re.compile("^import .*\n|^export (?!async function render)|^ +", re.MULTILINE)
 _SILENT = re.compile("^ *//.*\n", re.MULTILINE)
 BYTES = "const bytes = (text) => Uint8Array.from(atob(text), (each) => each.charCodeAt(0));"
@@ -35,11 +38,13 @@ const view = await render({ model: { get: () => film, on: () => {} }, el });
 addEventListener("keydown", (event) => event.target === document.body && view.key(event));
 """
 _FOLLOW = """
-let film;
-let tell = () => { el.replaceChildren(); render({ model, el }); };
-const model = { get: () => film, on: (_, act) => { tell = act; } };
+const told = {};
+const acts = { "change:film": () => { el.replaceChildren(); render({ model, el }); } };
+const model = { get: (name) => told[name], on: (name, act) => { acts[name] = act; } };
 const heard = new EventSource(`events${location.search}`);
-heard.onmessage = (event) => { film = bytes(event.data); tell(); };
+const hear = (name, news) => { told[name] = news; acts[`change:${name}`]?.(); };
+heard.onmessage = (event) => hear("film", bytes(event.data));
+heard.addEventListener("traffic", (event) => hear("traffic", JSON.parse(event.data)));
 heard.onerror = () => { document.getElementById("end").hidden = false; };
 heard.onopen = () => { document.getElementById("end").hidden = true; };
 """
@@ -54,6 +59,9 @@ _PAGE = """<!DOCTYPE html>
 <style>
 body {{ margin: 0; padding: 12px 20px; font: 15px/1.5 system-ui, sans-serif; color-scheme: light; }}
 h1 {{ font-size: 18px; margin: 0 0 6px; }}
+main > table {{ margin: 18px 0; border-collapse: collapse; }}
+main > table caption {{ padding: 4px 0; font-weight: 700; text-align: left; }}
+main > table :is(th, td) {{ padding: 3px 14px 3px 0; text-align: left; vertical-align: top; }}
 @media (prefers-color-scheme: dark) {{
   .js body {{ background: #111418; color: #e9eef3; color-scheme: dark; }}
 }}
@@ -88,23 +96,26 @@ def encoded(frames: Sequence[Frame]) -> str:
     return base64.b64encode(film(frames)).decode()
 
 
-def player(frames: Sequence[Frame], title: str) -> str:
-    """Return a page that replays some frames, without a kernel and without a network."""
+def player(frames: Sequence[Frame], title: str, still: str | None = None) -> str:
+    """Return a page that replays some frames, without a kernel and without a network.
+
+    ``still`` is HTML that stands there without JavaScript, if it is not only the last picture.
+    """
     rest = f'<script type="text/plain" id="film">{encoded(frames)}</script>'
-    return _page(title, frames[-1], rest, _PLAY, "")
+    return _page(title, still or frames[-1].svg, rest, _PLAY, "")
 
 
 def follower(frame: Frame, title: str) -> str:
     """Return a page that shows what its server tells it next: see `netviz.picture.watching`."""
     rest = '<p id="end" role="status" hidden>The program that draws has ended, or is busy.</p>'
-    return _page(title, frame, rest, _FOLLOW, "connect-src 'self';")
+    return _page(title, frame.svg, rest, _FOLLOW, "connect-src 'self';")
 
 
-def _page(title: str, frame: Frame, rest: str, start: str, more: str) -> str:
+def _page(title: str, still: str, rest: str, start: str, more: str) -> str:
     begin = 'const el = document.getElementById("nv");\ndocument.documentElement.className = "js";'
     whole = "\n".join((script(), BYTES, begin, start))
     digest = base64.b64encode(hashlib.sha256(whole.encode()).digest()).decode()
     policy = f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; "
     policy += f"img-src data: blob:; base-uri 'none'; form-action 'none'; {more}"
-    shown = {"policy": policy.strip(), "title": escape(title), "still": frame.svg}
+    shown = {"policy": policy.strip(), "title": escape(title), "still": still}
     return _PAGE.format(**shown, rest=rest, script=whole)

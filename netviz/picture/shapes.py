@@ -39,6 +39,7 @@ FACES = {
     "state": Face(12, italic=True),
     "tunnel": Face(12),
     "warning": Face(12, bold=True),
+    "number": Face(11, bold=True),
 }
 
 
@@ -123,7 +124,44 @@ class Cable:
     labels: tuple[Label, ...] = ()
 
 
-Shape = Box | Port | Cable | Label
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """The way of a packet, in strokes, and its ``head``: an arrow, a bar or a cross at its end.
+
+    ``kind`` is ``path``, ``copy`` or, where the packet is lost, ``lost``.
+    """
+
+    gid: str
+    kind: str
+    strokes: tuple[tuple[Point, ...], ...]
+    head: tuple[tuple[Point, ...], ...] = ()
+    title: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Disc:
+    """The number of a hop on its curve; around the one of now lies the ``packet``, as a ring.
+
+    The number of a ``copy`` and one that is only ``inferred`` are not filled.
+    """
+
+    gid: str
+    x: float
+    y: float
+    text: str = ""
+    title: str = ""
+    state: str = "path"
+    wide: float = 20.0
+    high: float = 20.0
+
+    @property
+    def extent(self) -> Extent:
+        """Return left, top, right, bottom."""
+        w, h = self.wide / 2, self.high / 2
+        return self.x - w, self.y - h, self.x + w, self.y + h
+
+
+Shape = Box | Port | Cable | Label | Curve | Disc
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,5 +197,5 @@ class Plan:
         for shape in self.shapes:
             if isinstance(shape, Label):
                 yield shape
-            elif not isinstance(shape, Port):
+            elif isinstance(shape, Box | Cable):
                 yield from shape.labels

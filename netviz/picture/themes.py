@@ -9,7 +9,8 @@ class Theme(NamedTuple):
     """Colours by what they are for. ``boxes`` are (fill, edge) by a box's kind.
 
     Where they are not drawn through, ``edge`` and ``line`` are how long ink and gap are, in pixels,
-    along a box and along a cable that is up; ``pen`` is how thick lines are, 1 as usual.
+    along a box and along a cable that is up; ``pen`` is how thick lines are, 1 as usual. ``path``
+    is the way of a packet, ``copy`` that of a copy of it.
     """
 
     page: str
@@ -20,6 +21,8 @@ class Theme(NamedTuple):
     down: str
     tunnel: str
     warning: str
+    path: str
+    copy: str
     boxes: dict[str, tuple[str, str]]
     edge: tuple[float, ...] = ()
     line: tuple[float, ...] = ()
@@ -30,6 +33,7 @@ THEMES = {
     "light": Theme(
         page="#ffffff", text="#1f2933", muted="#52606d", tag="#ffffff",
         up="#00795c", down="#5b6b7b", tunnel="#56348b", warning="#b3261e",
+        path="#bf4a00", copy="#b9693c",
         boxes={
             "frame": ("#fafaf7", "#7b8794"), "host": ("#f3f4f1", "#7b8794"),
             "namespace": ("#eaf4fb", "#0072b2"), "folded": ("#eaf4fb", "#0072b2"),
@@ -39,6 +43,7 @@ THEMES = {
     "dark": Theme(
         page="#111418", text="#e9eef3", muted="#a9b5c1", tag="#14191e",
         up="#35c99b", down="#95a2af", tunnel="#c6a8ff", warning="#ff8a80",
+        path="#ff9e5e", copy="#c9895f",
         boxes={
             "frame": ("#171c21", "#7b8794"), "host": ("#1d2329", "#7b8794"),
             "namespace": ("#142b3a", "#56b4e9"), "folded": ("#142b3a", "#56b4e9"),

@@ -1,14 +1,16 @@
 """A living picture outside of notebooks: a page on this machine, or a file that is written anew.
 
-The page is served on the loopback only, to whoever knows its token; a server-sent event a frame is
-all that it is told.
+The page is served on the loopback only, to whoever knows its token; a server-sent event a frame,
+and one a tick of its traffic, is all that it is told.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import sys
+from collections import deque
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Event
@@ -22,6 +24,7 @@ from netviz.picture.pages import encoded, follower
 if TYPE_CHECKING:
     import socket
 
+    from netviz.model import JSON
     from netviz.picture.film import Frame
     from netviz.picture.live import Live
 
@@ -84,15 +87,24 @@ class _Answer(BaseHTTPRequestHandler):
         self.end_headers()
 
     def _tell(self, live: Live) -> None:
-        new = Event()
+        new, shown = Event(), None
+        passing: deque[JSON] = deque(maxlen=1)  # Whoever is slow misses some.
         new.set()
-        with live.listening(lambda _: new.set()):
+
+        def hear(told: JSON) -> None:
+            passing.append(told)
+            new.set()
+
+        with live.listening(lambda _: new.set()), live.traffic.hearing(hear):
             while True:
-                line = ":\n\n"  # Nothing new; but that a page is gone is noticed.
-                if new.wait(_BEAT):
-                    new.clear()
-                    line = f"data: {encoded([live.frame])}\n\n"
-                self.wfile.write(line.encode())
+                lines = ["" if new.wait(_BEAT) else ":\n\n"]  # That a page is gone is noticed.
+                new.clear()
+                if shown is not live.frame:
+                    shown = live.frame
+                    lines.append(f"data: {encoded([shown])}\n\n")
+                while passing:
+                    lines.append(f"event: traffic\ndata: {json.dumps(passing.popleft())}\n\n")
+                self.wfile.write("".join(lines).encode())
 
     def log_message(self, *_: object) -> None:
         """Say nothing: the library never prints."""

@@ -21,6 +21,7 @@ from netviz.picture.pages import script
 from netviz.picture.svg import boxed
 
 if TYPE_CHECKING:
+    from netviz.model import JSON
     from netviz.picture.film import Frame
 
 _VIEW = "application/vnd.jupyter.widget-view+json"
@@ -46,18 +47,25 @@ def _code() -> bytes:
 
 
 class Projector(anywidget.AnyWidget):
-    """The widget: it has a film, and the script that shows it."""
+    """The widget: it has a film, the script that shows it, and what passes just now."""
 
     _esm = _LOADER
     code = traitlets.Bytes().tag(sync=True)
     film = traitlets.Bytes().tag(sync=True)
+    traffic = traitlets.Dict().tag(sync=True)
 
 
 class Shown:
-    """Frames in a notebook. The picture beside the widget is the one that was last `kept`."""
+    """Frames in a notebook. The picture beside the widget is the one that was last `kept`.
 
-    def __init__(self, frames: Sequence[Frame]) -> None:
+    Where there are no widgets, ``html`` and ``text`` stand for what does not change any more.
+    """
+
+    def __init__(
+        self, frames: Sequence[Frame], *, html: str | None = None, text: str | None = None
+    ) -> None:
         self._frame = frames[-1]
+        self._html, self._text = html, text
         self._kept: tuple[str, ...] = ()
         self._place = ""
         self._widget = Projector(code=_code(), film=film(frames))
@@ -66,6 +74,10 @@ class Shown:
         """Show other frames; from any thread."""
         self._frame = frames[-1]
         self._widget.film = film(frames)
+
+    def tell(self, traffic: JSON) -> None:
+        """Show packets on their way over the picture; from any thread."""
+        self._widget.traffic = traffic
 
     def display(self) -> None:
         """Show it as the output of the cell that runs. An earlier output is left as it is."""
@@ -82,7 +94,8 @@ class Shown:
         frame = self._frame
         self._kept = frame.parts
         view = {"version_major": 2, "version_minor": 0, "model_id": self._widget.model_id}
-        data = {_VIEW: view, "text/html": boxed(frame.svg), "text/plain": frame.alt}
+        html, text = self._html or boxed(frame.svg), self._text or frame.alt
+        data = {_VIEW: view, "text/html": html, "text/plain": text}
         told = {"display_id": self._place}
         shell.display_pub.publish(data=data, metadata={}, transient=told, update=update)
 

@@ -160,6 +160,21 @@ def test_picture_is_saved(kind: str, lesson: Visit, picture: Locator, tmp_path: 
         assert saved.startswith(b"\x89PNG")
 
 
+def test_packets_move_along_their_cable(lesson: Visit, picture: Locator) -> None:
+    up = "!ip -n net2 link set veth1 up; ip -n net2 address add 10.0.0.2/24 dev veth1"
+    run_cell(add_cell(lesson.page, up))
+    run_cell(add_cell(lesson.page, "nv.live(packets=True);"))
+    run_cell(add_cell(lesson.page, "!ip netns exec net1 ping -c3 10.0.0.2"))
+    key = picture.locator(".nv-traffic-key", has_text="ICMP")
+    key.wait_for()
+    run_cell(add_cell(lesson.page, "!ip netns exec net1 ping -c3 10.0.0.2"))
+    picture.locator(".nv-packet").first.wait_for(state="attached")
+    picture.scroll_into_view_if_needed()
+    lesson.shoot("packets-in-a-notebook")
+    run_cell(add_cell(lesson.page, "nv.live(packets=False);"))
+    key.wait_for(state="hidden")
+
+
 def test_theme_follows_jupyterlab(lesson: Visit, picture: Locator) -> None:
     page = part(picture, "root").locator("path").first
     light = page.get_attribute("style")

@@ -57,6 +57,11 @@ def packets(told: str, way: str) -> int:
     return int(re.search(rf"{way}:.*\n\s*\d+\s+(\d+)", told)[1])
 
 
+def titles(told: str) -> list[str]:
+    """Return what the journeys of a trace were of, without addresses."""
+    return [line.partition(":")[0] for line in told.splitlines() if " · delivered" in line]
+
+
 def test_00_start_here(own_lab: Notebook) -> None:
     said = run(own_lab, "00")
     assert "programs" in said[2]
@@ -118,18 +123,23 @@ def test_02_veth(own_lab: Notebook) -> None:
     assert "10.1.1.0/24 dev veth0" in said[27]
     assert "3 received" in said[27]
     assert re.search(r"lladdr (\S+)", said[30])[1] in said[30].splitlines()[-1]
-    assert "fe80::" in said[33]
-    assert "2 received" in said[33]
-    assert "veth3@if" in said[35]
-    assert "local 10.9.9.2 dev lo" in said[38]
-    assert packets(said[38], "TX") < 20
-    assert said[41].split()[0] == "lo"
-    assert len(said[41].splitlines()) == 1
-    assert "Planned, not built yet: " in said[44]
-    assert "ip -n net1 link add veth0 type veth peer name veth1 netns net2" in said[46]
-    assert "+ namespace net2\n" in said[48]
-    assert "Planned" not in said[49]
-    assert "veth1 with 10.1.1.2/24, joined with net1:veth0" in said[49]
+    assert titles(said[33])[:4] == ["ARP", "ARP", "ICMP echo request 1", "ICMP echo reply 1"]
+    assert re.search(r" 1 +net1:veth0 +out +route 10.1.1.0/24 dev veth0", said[33])
+    assert "neighbour 10.1.1.2 is" in said[33]
+    assert {"ICMP echo request 1", "ICMP echo reply 1"} <= {*titles(said[36])}
+    assert "ARP: who has 10.1.1.2? asks" not in said[36]
+    assert "fe80::" in said[39]
+    assert "2 received" in said[39]
+    assert "veth3@if" in said[41]
+    assert "local 10.9.9.2 dev lo" in said[44]
+    assert packets(said[44], "TX") < 20
+    assert said[47].split()[0] == "lo"
+    assert len(said[47].splitlines()) == 1
+    assert "Planned, not built yet: " in said[50]
+    assert "ip -n net1 link add veth0 type veth peer name veth1 netns net2" in said[52]
+    assert "+ namespace net2\n" in said[54]
+    assert "Planned" not in said[55]
+    assert "veth1 with 10.1.1.2/24, joined with net1:veth0" in said[55]
 
 
 def test_04_bridge(own_lab: Notebook) -> None:
@@ -144,19 +154,27 @@ def test_04_bridge(own_lab: Notebook) -> None:
     assert all(said[23].count(mac) == 2 for mac, _ in learned)
     assert said[26].count("ICMP echo request") == 1
     assert said[26].count("ICMP echo reply") == 0
-    assert "ageing_time 30000" in said[29]
-    assert "stale" in said[31]
-    assert "0 received" in said[35]
-    assert re.search("INCOMPLETE|FAILED", said[35])
-    assert "2 received" in said[38]
-    assert said[42].count("bytes from fe80::") >= 3
-    assert packets(said[45], "RX") > 1000
-    assert said[48].count("state listening") == 2
-    assert said[50].count("state blocking") >= 1
-    assert "2 received" in said[50]
-    assert "Planned, not built yet: " in said[55]
-    assert said[56].count(" type veth peer name ") == 3
-    assert "2 faults: line 1: " in said[58]
-    assert "there is no such bridge; line 1: '10.1.1.9/33' is no address" in said[58]
-    assert "1 received" in said[60]
-    assert "Planned" not in said[60]
+    request = said[29].split("ICMP echo request")[1].split("ICMP echo reply")[0]
+    assert re.search(r"3 +root:br0 +through +inferred.*\n +flooded to every other", request)
+    assert re.search(r"net3:eth0 +in +discarded", request)
+    assert re.search(r"net2:eth0 +in +delivered", request)
+    request = said[32].split("ICMP echo request")[1].split("ICMP echo reply")[0]
+    assert re.search(r"3 +root:br0 +through +inferred.*\n +br0's FDB: \S+ is behind p2", request)
+    assert re.search(r"5 +net2:eth0 +in +delivered", request)
+    assert "net3" not in request
+    assert "ageing_time 30000" in said[35]
+    assert "stale" in said[37]
+    assert "0 received" in said[41]
+    assert re.search("INCOMPLETE|FAILED", said[41])
+    assert "2 received" in said[44]
+    assert said[48].count("bytes from fe80::") >= 3
+    assert packets(said[51], "RX") > 1000
+    assert said[54].count("state listening") == 2
+    assert said[56].count("state blocking") >= 1
+    assert "2 received" in said[56]
+    assert "Planned, not built yet: " in said[61]
+    assert said[62].count(" type veth peer name ") == 3
+    assert "2 faults: line 1: " in said[64]
+    assert "there is no such bridge; line 1: '10.1.1.9/33' is no address" in said[64]
+    assert "1 received" in said[66]
+    assert "Planned" not in said[66]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -296,3 +297,76 @@ def test_what_cannot_be_read_is_told_and_read_once_it_can_be() -> None:
         finally:
             sh(f"umount {ROOT}")
         until(lambda: picture.trouble is None and "net1" in picture.frame.alt)
+
+
+def hearing(picture: Live) -> list[dict[str, object]]:
+    told: list[dict[str, object]] = []
+    picture.traffic.hear(told.append)
+    return told
+
+
+def capturing() -> bool:
+    return any(thread.name == "netviz-capture" for thread in threading.enumerate())
+
+
+def test_packets_are_told_while_they_are_asked_for_and_frames_are_as_ever() -> None:
+    netviz.bridge(2).up()
+    before = descriptors()
+    with following(lambda: live(packets=True)) as picture:
+        told, frames = hearing(picture), []
+        with picture.listening(frames.append):
+            sh("ip netns exec net1 ping -c1 10.1.1.3")
+            until(lambda: len([row for it in told for row in it["sights"] if "ICMP" in row]) == 4)
+        assert live() is picture
+        assert picture.traffic.on
+        ids = {shape.gid for shape in picture.frame.plan.ports}
+        assert {row[0] for it in told for row in it["sights"]} <= ids
+        assert live(packets=False) is picture
+        assert "off" in told[-1]
+        assert not capturing()
+        sh("ip netns exec net1 ping -c1 10.1.1.3")
+        time.sleep(0.7)
+        assert "off" in told[-1]
+        live(packets=True)
+        assert capturing()
+        ticks = [it["tick"] for it in told]
+    assert not capturing()
+    assert ticks == sorted(set(ticks))
+    assert descriptors() == before
+    picture.traffic.switch(True)
+    assert not capturing()
+
+
+def test_listener_to_packets_that_fails_harms_nobody() -> None:
+    netviz.bridge(2).up()
+    with following(lambda: live(packets=True)) as picture:
+        picture.traffic.hear(lambda _: 1 / 0)
+        told = hearing(picture)
+        sh("ip netns exec net1 ping -c1 10.1.1.3")
+        until(lambda: told)
+        sh("ip netns add net3")
+        until(lambda: "net3" in picture.frame.alt)
+
+
+DEAF = """
+import subprocess, sys, time, netviz
+picture, told = netviz.live(packets=True), []
+picture.traffic.hear(told.append)
+assert not picture.traffic.on
+subprocess.run(["ip", "netns", "add", "net3"], check=True)
+while "net3" not in picture.frame.alt:
+    time.sleep(0.01)
+picture.stop()
+assert picture.trouble is None
+(it,) = told
+assert it["trouble"] == str(picture.traffic.trouble)
+print(it["trouble"])
+"""
+
+
+def test_who_may_not_listen_is_told_once_and_sees_the_picture() -> None:
+    sh(PAIR)
+    command = ["setpriv", "--bounding-set=-net_raw", "--inh-caps=-net_raw", sys.executable, "-c"]
+    done = subprocess.run([*command, DEAF], capture_output=True, text=True, timeout=PATIENCE)
+    assert done.stderr == ""
+    assert done.stdout.startswith("cannot listen on 'net")

@@ -53,6 +53,18 @@ def test_lines_have_contrast_with_what_they_run_over(theme: str) -> None:
             assert contrast(str(getattr(LOOKS[theme], colour)), fill(LOOKS[theme], name)) >= 3
 
 
+@pytest.mark.parametrize("theme", THEMES)
+def test_way_of_a_packet_has_contrast_with_its_numbers_and_with_what_it_runs_over(
+    theme: str,
+) -> None:
+    look = THEMES[theme]
+    assert contrast(look.path, look.page) >= 4.5
+    for name in look.boxes:
+        assert contrast(look.path, fill(look, name)) >= 3
+        assert contrast(look.copy, fill(look, name)) >= 3
+    assert contrast(look.path, look.copy) >= 1.2
+
+
 @pytest.mark.parametrize("theme", LOOKS)
 def test_every_kind_of_box_has_colours_and_an_edge_that_shows(theme: str) -> None:
     boxes = LOOKS[theme].boxes

@@ -285,6 +285,8 @@ def test_only_what_is_there_is_watched_and_only_drawn(arguments: list[str]) -> N
         ["--watch", "-o", "net.svg", "--port", "80"],
         ["--lab"],
         ["--port", "80"],
+        ["--packets"],
+        ["--watch", "-o", "net.svg", "--packets"],
     ],
 )
 def test_options_that_do_not_go_together_are_refused(arguments: list[str]) -> None:

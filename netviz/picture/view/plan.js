@@ -2,7 +2,7 @@
 
 export class Plan {
   constructor(nodes) {
-    this.nodes = nodes.filter((node) => node.id && !node.id.startsWith("key-"));
+    this.nodes = nodes.filter((node) => node.id && !/^(key|path|hop)-/.test(node.id));
     this.ends = new Map(this.nodes.map((node) => [node.id, ends(node)]));
     const boxes = this.nodes.filter((node) => this.kind(node) === 0);
     const tags = (box) => this.nodes.filter((it) => this.kind(it) === 1 && this.isIn(it, box));

@@ -19,7 +19,7 @@ export async function savePNG(svg, [w, h]) {
 // Return the picture as SVG text, without what only a page has a use for.
 function copied(svg, [w, h]) {
   const copy = svg.cloneNode(true);
-  for (const node of copy.querySelectorAll(".nv-reach")) node.remove();
+  for (const node of copy.querySelectorAll(".nv-reach, .nv-over")) node.remove();
   for (const name of ["class", "tabindex"]) {
     for (const node of [copy, ...copy.querySelectorAll(`[${name}]`)]) node.removeAttribute(name);
   }

@@ -10,6 +10,9 @@ export class Stage {
     this.svg = document.createElementNS(SVG, "svg");
     this.svg.setAttribute("role", "group");
     this.svg.setAttribute("tabindex", -1); // What is in it has the focus, not it.
+    this.over = document.createElementNS(SVG, "g"); // For what is no part of the picture.
+    this.over.setAttribute("class", "nv-over");
+    this.over.setAttribute("aria-hidden", true);
     this.root = make("div", { className: "nv-stage" }, this.svg);
     this.clear();
   }
@@ -17,7 +20,7 @@ export class Stage {
   // Forget what is drawn: it will be drawn anew.
   clear() {
     this.nodes = new Map(); // By their markup.
-    this.svg.replaceChildren();
+    this.svg.replaceChildren(this.over);
   }
 
   find(id) {
@@ -38,6 +41,7 @@ export class Stage {
   }
 
   arrange(staying) {
+    staying.add(this.over);
     for (const each of [...this.svg.children]) if (!staying.has(each)) each.remove();
     let next = this.svg.firstChild;
     for (const each of staying) {
@@ -63,6 +67,7 @@ function node(markup) {
 }
 
 function arrive(made, place) {
+  if (made.id.startsWith("path-")) return; // It only grows.
   if (!place || made.id.startsWith("wire-")) {
     made.animate([{ opacity: 0 }, { opacity: 1 }], { duration: GLIDES });
     return;

@@ -31,7 +31,8 @@ export class Timeline {
 
   show(number, frame) {
     this.at = this.slider.value = number;
-    const which = `${number + 1} of ${this.last + 1} · ${frame.at?.toFixed(1)} s`;
+    const at = frame.hop ? `${(frame.at * 1e6).toFixed(1)} µs` : `${frame.at?.toFixed(1)} s`;
+    const which = `${number + 1} of ${this.last + 1} · ${at}${frame.hop ? ` · ${frame.hop.title}` : ""}`;
     const command = frame.command ?? "";
     this.slider.setAttribute("aria-valuetext", `${which} ${command}`);
     const typed = make("pre", { textContent: command, className: "nv-command" });

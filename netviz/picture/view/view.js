@@ -5,6 +5,7 @@
 
 import { Card } from "./card.js";
 import { Glow } from "./glow.js";
+import { Headers } from "./headers.js";
 import { button, make, unpacked } from "./kit.js";
 import { Lens } from "./lens.js";
 import { Plan } from "./plan.js";
@@ -12,9 +13,11 @@ import { savePNG, saveSVG } from "./saving.js";
 import { Stage } from "./stage.js";
 import { isDark, whenItTurns } from "./theme.js";
 import { Timeline } from "./timeline.js";
+import { Traffic } from "./traffic.js";
 
 const STYLE = ""; // Python fills it in, from view.css.
 const PATIENCE = 1000; // Milliseconds.
+const THING = 'svg > g[id]:not([id^="key-"], [id^="path-"], [id^="hop-"])';
 const TURNS = { PageDown: 1, PageUp: -1 };
 const ARROWS = { ArrowRight: [1, 0], ArrowLeft: [-1, 0], ArrowDown: [0, 1], ArrowUp: [0, -1] };
 
@@ -32,7 +35,10 @@ class View {
     this.glow = new Glow(this.svg, this.said);
     const both = make("div", { className: "nv-both" }, this.stage.root, this.card.root);
     const style = make("style", { textContent: STYLE });
-    const parts = [style, this.tools(), this.trouble, this.time.root, both, this.said];
+    this.headers = new Headers();
+    const above = [style, this.tools(), this.trouble, this.time.root];
+    this.traffic = new Traffic(this.stage.over);
+    const parts = [...above, both, this.traffic.root, this.said, this.headers.root];
     this.root = make("div", { className: "nv" }, ...parts);
     this.listen();
     whenItTurns(() => this.recolour(), this.ending.signal);
@@ -54,7 +60,7 @@ class View {
   }
 
   listen() {
-    const item = (event) => event.target.closest('svg > g[id]:not([id^="key-"])');
+    const item = (event) => event.target.closest(THING);
     this.svg.addEventListener("pointerover", (event) => this.light(item(event)));
     this.svg.addEventListener("pointerleave", () => this.light(this.focused()));
     this.svg.addEventListener("focusin", (event) => {
@@ -81,6 +87,9 @@ class View {
     this.recolour();
     this.hold();
     model.on("change:film", () => this.model === model && this.load());
+    const pass = () => this.model === model && this.traffic.show(model.get("traffic"), this.plan);
+    model.on("change:traffic", pass);
+    if (model.get("traffic")?.trouble) pass();
     this.load();
   }
 
@@ -110,7 +119,8 @@ class View {
     const turn = ++this.turn;
     const film = await unpacked(data);
     if (turn !== this.turn) return; // A newer one has come meanwhile.
-    const last = !this.film || this.time.at === this.time.last;
+    // A recording ends with what is so now; a journey is read from its beginning.
+    const last = this.film ? this.time.at === this.time.last : !film.frames[0].hop;
     this.film = film;
     this.time.load(film.frames);
     this.step(last ? film.frames.length - 1 : this.time.at);
@@ -127,6 +137,8 @@ class View {
     if (this.trouble.textContent !== (frame.trouble ?? ""))
       this.trouble.textContent = frame.trouble;
     this.draw();
+    this.headers.show(frame.hop);
+    this.root.classList.toggle("nv-hops", Boolean(frame.hop));
     this.glow.show(isNext ? frame.changed : [], { alone: this.time.isShown });
     if (isNext && !this.time.isShown) this.glow.say(frame.told);
     this.root.dataset.frame = (+this.root.dataset.frame || 0) + 1;
