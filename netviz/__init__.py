@@ -37,6 +37,7 @@ _HOMES = {
     "Recording": "picture.recording",
     "record": "picture.recording",
     "draw": "picture.drawing",
+    "Flow": "packets.tracer",
     "Trace": "picture.traces",
     "trace": "picture.traces",
     "live": "picture.live",
