@@ -181,7 +181,7 @@ def test_player_steps_and_ends_at_the_right_picture(page: Page, site: Path, name
             seen.append(shown.get_attribute("aria-label"))
         if last.startswith("The journey of"):  # It stands there whole, and plays hop by hop.
             assert "delivered" in seen[-1]
-            assert [each.partition(" · ")[0] for each in seen][:3] == ["1", "2", "3"][: len(seen)]
+            assert [each.partition(" · ")[0] for each in seen][:2] == ["1", "2"]
         else:
             assert seen[-1] == last
         assert len(set(seen)) > 1
