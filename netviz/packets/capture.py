@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 SNAP = 2048
 """How many bytes of a packet are kept: all of it, where it fits an ordinary MTU."""
 _MEMORY = 128 << 20
-_FEWEST, _MOST = 4, 64
+_FEWEST, _MOST = 16, 256
 _GLANCE = 10  # Milliseconds.
 _SETTLED = 0.05  # By then the kernel has handed over what it holds.
 _NO_HEADER = ("tun", "ipip", "sit", "gre", "ip6tnl", "wireguard", "vti")

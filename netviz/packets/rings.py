@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 Instruction = tuple[int, int, int, int]
 """One of a kernel filter: code, where to go on if true and if false, and a number."""
-BLOCK = 1 << 16
+BLOCK = 1 << 14
 _AGE = 10  # Milliseconds.
 _ALL = socket.htons(0x0003)
 _NOBODYS = socket.htons(0x0060)  # A protocol that nobody speaks.

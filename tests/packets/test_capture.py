@@ -186,4 +186,4 @@ def test_hostile_names_are_tapped_and_written(tmp_path: Path) -> None:
     file = tmp_path / "hostile.pcapng"
     file.write_bytes(written(packets))
     assert sh(f"tcpdump -nr {file} 2>/dev/null").count("ethertype") == len(packets)
-    assert b"\x1b" not in file.read_bytes()
+    assert b"\x1b[" not in file.read_bytes()

@@ -160,7 +160,7 @@ def test_taps_rest_in_a_flood_which_is_counted_all_the_same() -> None:
 
 @pytest.mark.parametrize(("both", "ways"), [(False, {"out"}), (True, {"out", "in"})])
 def test_kernel_lets_in_what_is_sent_or_both_ways(both: bool, ways: set[str]) -> None:
-    ring = Ring(Endpoint(1, 1, "root", "lo"), 16, program(both=both))
+    ring = Ring(Endpoint(1, 1, "root", "lo"), 64, program(both=both))
     for _ in range(500):
         send()
     found = heard(ring)
