@@ -9,7 +9,7 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from netviz.journeys import LOST, Hop, Journey, Reason
+from netviz.journeys import DELIVERED, LOST, Hop, Journey, Reason
 from netviz.model import Endpoint
 from netviz.packets.fates import unsent
 from netviz.packets.headers import address
@@ -25,7 +25,7 @@ _CHATTER = ("stp", "llc", "frame")
 _LISTENING = (130, 131, 132, 133, 134, 143)
 _IGMP, _ICMP6 = 2, 58
 _REPLIES = {8: 0, 128: 129}
-_SYN, _SYN_ACK = 2, 18
+_SYN = 2
 
 
 def aim(command: str) -> str | None:
@@ -51,20 +51,19 @@ def belonging(seen: Sequence[Track], space: Namespace) -> list[Track]:
     the time: they are left out.
     """
     wanted = [track for track in seen if not _chatter(track)]
-    own = [it for it in wanted if _from(it) == space.id and not _prelude(it)]
+    told = [track for track in wanted if not _prelude(track)]
+    own = {track for track in told if _from(track) == space.id}
     pairs = {frozenset(each.ends) for track in own for each in track.sightings}
-    related = [
-        track
-        for track in wanted
-        if not _prelude(track)
-        and (track in own or any(frozenset(each.ends) in pairs for each in track.sightings))
-    ]
     hosts = {end for pair in pairs for end in pair}
-    errors = [it for it in wanted if _is_error(it) and it.first.ends[1] in hosts]
-    related += [it for it in errors if it not in related]
-    spaces = {space.id} | {each.packet.where.id for it in related for each in it.sightings}
-    related += [track for track in wanted if _prelude(track) and _from(track) in spaces]
-    return sorted(related, key=lambda track: track.first.packet.at)
+    chosen = own | {
+        track
+        for track in told
+        if any(frozenset(each.ends) in pairs for each in track.sightings)
+        or (_is_error(track) and track.first.ends[1] in hosts)
+    }
+    spaces = {space.id} | {each.packet.where.id for it in chosen for each in it.sightings}
+    chosen |= {track for track in wanted if _prelude(track) and _from(track) in spaces}
+    return [track for track in seen if track in chosen]
 
 
 def missing(
@@ -72,14 +71,16 @@ def missing(
 ) -> Iterator[tuple[int, Journey]]:
     """Yield journeys that did not begin though they should have, each with the time.
 
-    What was to be sent to an address and was not; and answers to what was delivered.
+    What was to be sent to an address and was not; and answers to what was delivered. ``told`` are
+    the first of what was ``seen``, in words.
     """
     sent = [track for track in seen if _from(track) == space.id and not _prelude(track)]
     if to and not any(_is_for(track, to) for track in sent):
         last = max((track.first.packet.at for track in seen), default=0)
         yield last, _never(f"what was for {to}", "other", space, unsent_to(space, to, told, facts))
-    for track, way in zip(seen, told, strict=True):
-        spot = _unanswered(track, way, seen, facts)
+    answers = {answer for track in seen if (answer := _answers(track))}
+    for track, way in zip(seen, told, strict=False):
+        spot = None if _asks(track) in answers else _unanswered(track, way, facts)
         if spot:
             source, end = spot.ends
             why = unsent_to(spot.space, source, told, facts, end)
@@ -115,35 +116,36 @@ def _never(title: str, protocol: str, space: Namespace, why: tuple[str, Reason])
     return Journey(title, protocol, (hop,))
 
 
-def _unanswered(track: Track, way: Journey, seen: Sequence[Track], facts: Facts) -> Spot | None:
-    """Return where a question was delivered that has no answer; None for what needs none."""
-    first = track.first
-    echo = first.key[0] == "icmp" and first.key[3] in _REPLIES
-    syn = first.key[0] == "segment" and _flags(track) == _SYN
-    if way.fate != "delivered" or not (echo or syn):
+def _unanswered(track: Track, way: Journey, facts: Facts) -> Spot | None:
+    """Return where a question was delivered that wants an answer; None for what wants none."""
+    if way.fate != DELIVERED or _asks(track) is None:
         return None
-    number = next(n for n, hop in enumerate(way.hops) if hop is way.end)
-    here = way.hops[number].where.key
-    if any(_answers(track, it) for it in seen):
-        return None
+    here = way.end.where.key
     last = next(each for each in track.sightings[::-1] if each.packet.where.key == here)
     return facts.spot(last)
 
 
-def _answers(question: Track, track: Track) -> bool:
-    asked, first = question.first, track.first
-    if first.packet.at < asked.packet.at:
-        return False
-    if asked.key[0] == "icmp":
-        reply = (_REPLIES.get(int(str(asked.key[3]))), *asked.key[4:])
-        return first.key[0] == "icmp" and (*first.key[3:],) == reply
-    ends = {each.ends[::-1] for each in question.sightings}
-    return protocol_of(first) == "tcp" and any(each.ends in ends for each in track.sightings)
+def _asks(track: Track) -> object:
+    """Return by what the answer to a packet is known; None where none is wanted."""
+    kind, *rest = track.first.key
+    if kind == "icmp" and rest[2] in _REPLIES:
+        return (_REPLIES[int(str(rest[2]))], *rest[3:])
+    exact = _exact(track)
+    return exact[0] + 1 if exact and exact[2] == _SYN else None
 
 
-def _flags(track: Track) -> int:
-    exact = track.first.key[2]
-    return int(exact[2]) if isinstance(exact, tuple) else 0
+def _answers(track: Track) -> object:
+    """Return by what a packet is known to whoever waits for it."""
+    kind, *rest = track.first.key
+    exact = _exact(track)
+    return exact[1] if exact else tuple(rest[2:]) if kind == "icmp" else None
+
+
+def _exact(track: Track) -> tuple[int, ...]:
+    """Return sequence, acknowledgement and flags of a TCP segment without data."""
+    kind, *rest = track.first.key
+    exact = rest[1] if kind == "segment" else ()
+    return exact if isinstance(exact, tuple) else ()
 
 
 def _from(track: Track) -> int:

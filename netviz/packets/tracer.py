@@ -118,9 +118,9 @@ def _journeys(
     seen = tracks(packets, relations)
     facts = Facts(relations, networks[0].namespaces, seen, told)
     space = relations.spaces[where]
-    chosen = belonging(seen, space)[:count]
-    ways = journeys(chosen, facts)
-    dated = [(track.first.packet.at, way) for track, way in zip(chosen, ways, strict=True)]
+    chosen = belonging(seen, space)
+    ways = journeys(chosen[:count], facts)
+    dated = [(track.first.packet.at, way) for track, way in zip(chosen, ways, strict=False)]
     dated += missing(chosen, ways, space, aim(line), facts)
     return [way for _, way in sorted(dated, key=lambda pair: pair[0])]
 

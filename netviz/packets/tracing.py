@@ -28,7 +28,7 @@ _LONGEST = 10_000_000_000  # In a queue; nothing is believed to be older.
 _BACK = 2048  # How many segments of a stream one looks back for those that were joined.
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Track:
     """The way of one packet: its sightings by time, and for each the places of those before it."""
 
