@@ -5,6 +5,7 @@ A `Spot` is a packet at a place, with the interface and the tables there.
 
 from __future__ import annotations
 
+import re
 import shlex
 from bisect import bisect
 from collections import defaultdict
@@ -14,12 +15,12 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from netviz.journeys import Reason
-from netviz.packets.headers import address, mac
+from netviz.packets.headers import address, header, mac
 from netviz.packets.lookup import Stack
 from netviz.packets.parts import parts
 
 if TYPE_CHECKING:
-    from netviz.journeys import Packet
+    from netviz.journeys import Header, Packet
     from netviz.model import Interface, Key, Namespace
     from netviz.net.conntrack import Connection
     from netviz.packets.drops import Drops
@@ -27,10 +28,13 @@ if TYPE_CHECKING:
     from netviz.packets.relations import Relations
     from netviz.packets.sightings import Sighting
     from netviz.packets.tracing import Track
-    from netviz.packets.verdicts import Verdict
+    from netviz.packets.verdicts import Traced, Verdict
 
-_TRANSLATES = ("dnat", "snat", "masquerade", "redirect", "netmap")
-_ERRORS = (3, 11)
+_TRANSLATES = re.compile(r"\b([ds]nat (ip6? )?to|masquerade|redirect)\b|xt target \"[A-Z]+")
+_ICMP = 1
+_ERRORS = ((1, 2, 3, 4), (3, 11))
+"""The types of ICMP's messages that quote a packet: of IPv6, and of IPv4."""
+_RESET = 4
 
 
 @dataclass(slots=True)
@@ -60,7 +64,8 @@ class Facts:
         self.before = {space.id: Stack(space) for space in before}
         self.after = {key: Stack(space) for key, space in relations.spaces.items()}
         self.answers: dict[bytes, set[tuple[int, bytes]]] = defaultdict(set)
-        self.errors: dict[tuple[int, int], list[tuple[int, Any]]] = defaultdict(list)
+        self.errors: dict[tuple[object, ...], Any] = {}
+        self.resets: set[tuple[int, int]] = set()
         self._learned: dict[tuple[Key, bytes], list[tuple[int, Key]]] = defaultdict(list)
         self._verdicts: dict[tuple[int, int | None], list[Verdict]] = defaultdict(list)
         for verdict in self.told.verdicts:
@@ -76,12 +81,12 @@ class Facts:
 
     def behind(self, bridge: Key, raw: bytes, at: int) -> Key | None:
         """Return the port that a bridge would send a frame to at a moment; None where it floods."""
+        link = self.relations.links.get(bridge)
         learned = self._learned.get((bridge, raw), [])
         place = bisect(learned, (at, (0, 0)))
-        if place:
+        if place and link and link.parameters.get("ageing_time") != 0:
             return learned[place - 1][1]
         known = self.before.get(bridge[0])
-        link = self.relations.links.get(bridge)
         entry = known.entry(link.name, mac(raw)) if known and link else None
         if entry and entry.state == "permanent":  # An own address, which it may have from a port.
             return bridge
@@ -91,16 +96,20 @@ class Facts:
 
     def verdicts(self, spot: Spot) -> list[Verdict]:
         """Return what packet filters said of a packet in its namespace."""
-        net = spot.net
-        if net is None:
+        if spot.net is None:
             return []
-        ends = {address(net.src), address(net.dst)}
-        found = self._verdicts.get((spot.space.id, getattr(net, "id", None)), [])
-        return [it for it in found if {it.packet.source, it.packet.destination} & ends]
+        found = self._verdicts.get((spot.space.id, getattr(spot.net, "id", None)), [])
+        return [verdict for verdict in found if _is_about(verdict.packet, spot)]
 
     def drop(self, spot: Spot) -> Reason | None:
-        """Return the verdict that ended a packet's way here, if one did."""
-        dropped = (it for it in self.verdicts(spot) if it.dropped)
+        """Return the verdict that ended a packet's way here, if one did.
+
+        What was dropped on its way out of a namespace was a copy, if this one is for the namespace.
+        """
+        if spot.net is None:
+            return None
+        own = self.relations.is_switch(spot.key) or bool(spot.stack.local(spot.ends[1]))
+        dropped = (it for it in self.verdicts(spot) if it.dropped and not (own and it.packet.oif))
         return next((Reason(it.text, it.command) for it in dropped), None)
 
     def kernels_word(self, spot: Spot) -> str:
@@ -115,7 +124,7 @@ class Facts:
         rules = {
             (it.family, it.table, it.chain, it.rule): it.command
             for it in self.verdicts(was)
-            if any(word in it.rule.lower() for word in _TRANSLATES)
+            if _TRANSLATES.search(it.rule)
         }
         if rules:
             return tuple(
@@ -137,23 +146,36 @@ class Facts:
 
     def error(self, spot: Spot) -> Any:
         """Return the ICMP error that a namespace sent because of a packet, as dpkt read it."""
-        if spot.net is None:
-            return None
-        found = self.errors.get((getattr(spot.net, "id", 0), spot.net.p), ())
-        return next((told for space, told in found if space == spot.space.id), None)
+        return self.errors.get((spot.space.id, *_called(spot.net))) if spot.net else None
+
+    def is_refused(self, spot: Spot) -> bool:
+        """Tell whether a namespace answered that nobody listens: by ICMP, or by a TCP reset."""
+        error, key = self.error(spot), spot.sighting.key
+        exact = key[2] if key[0] == "segment" else ()
+        reset = isinstance(exact, tuple) and exact and (spot.space.id, exact[0] + 1) in self.resets
+        closed = error is not None and (error.type, error.code) in ((3, 3), (1, 4))
+        return bool(reset) or closed
+
+    def blocked(self, space: Namespace, to: str) -> Reason | None:
+        """Return the verdict that ended a packet to an address before it left its namespace."""
+        sent = (it for some in self._verdicts.values() for it in some if it.namespace == space.id)
+        dropped = (it for it in sent if it.dropped and it.packet.destination == to)
+        return next((Reason(it.text, it.command) for it in dropped), None)
 
     def _note(self, track: Track) -> None:
         """Keep what a track shows beside itself: where MACs are, who answers, what is refused."""
         first = track.first
         if first.key[:2] == ("arp", 2) and first.packet.direction == "out":
             self.answers[first.ends[0]].add((first.packet.where.id, first.packet.data[6:12]))
-        if first.key[0] == "icmp" and first.key[3] in _ERRORS:
+        if first.key[0] == "icmp" and first.key[3] in _ERRORS[first.key[1] == _ICMP]:
             told = parts(first.packet)
-            message: Any = next((p.told for p in told if p.name == "ICMP"), None)
+            message: Any = next((p.told for p in told if p.name in ("ICMP", "ICMPv6")), None)
             quoted = getattr(getattr(message, "data", None), "data", None)
-            if quoted is not None and hasattr(quoted, "id"):
-                where = first.packet.where.id
-                self.errors[quoted.id, quoted.p].append((where, message))
+            if hasattr(quoted, "src") and hasattr(quoted, "p"):
+                self.errors[first.packet.where.id, *_called(quoted)] = message
+        exact = first.key[2] if first.key[0] == "segment" else ()
+        if isinstance(exact, tuple) and exact and exact[2] & _RESET:
+            self.resets.add((first.packet.where.id, exact[1]))
         for each in track.sightings:
             key = each.packet.where.key
             bridge = self.relations.master(key)
@@ -199,6 +221,11 @@ class Spot:
         """Return what the packet is made of."""
         return parts(self.packet, self.facts.relations.vxlan_ports)
 
+    @cached_property
+    def headers(self) -> tuple[Header, ...]:
+        """Return its headers in words."""
+        return tuple(map(header, self.parts))
+
     @property
     def frame(self) -> Any:
         """Return the outermost Ethernet header, None where there is none."""
@@ -224,6 +251,27 @@ class Spot:
         """Return how long its outermost IP packet is, in bytes."""
         net = next((it for it in self.parts if it.name in ("IPv4", "IPv6")), None)
         return self.packet.length - net.start if net else self.packet.length
+
+
+def _called(net: Any) -> tuple[object, ...]:
+    """Return by what an IP packet is known to who quotes it."""
+    return bytes(net.src), bytes(net.dst), net.p, getattr(net, "id", 0)
+
+
+def _is_about(told: Traced, spot: Spot) -> bool:
+    """Tell whether a verdict is about a packet: one of its addresses may have been translated."""
+    if {told.source, told.destination}.isdisjoint(spot.ends) or told.protocol != spot.net.p:
+        return False
+    at = next(n for n, it in enumerate(spot.parts) if it.told is spot.net)
+    inner: Any = spot.parts[at + 1].told if at + 1 < len(spot.parts) else None
+    echo = getattr(inner, "data", None)
+    same = (
+        (told.icmp_sequence, getattr(echo, "seq", None)),
+        (told.sport, getattr(inner, "sport", None)),
+        (told.dport, getattr(inner, "dport", None)),
+    )
+    known = [a == b for a, b in same if a is not None and b is not None]
+    return not known or any(known)
 
 
 def typed(space: Namespace, *words: str) -> str:

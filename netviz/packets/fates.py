@@ -13,18 +13,19 @@ from typing import TYPE_CHECKING
 
 from netviz.journeys import DELIVERED, DISCARDED, LOST, Reason
 from netviz.packets.facts import typed
-from netviz.packets.headers import address, mac, target
+from netviz.packets.headers import address, mac, message, message6, target
 from netviz.packets.relations import TUNNELS
 
 if TYPE_CHECKING:
     from netviz.model import Interface, Key, Namespace
     from netviz.packets.facts import Facts, Spot
-    from netviz.packets.lookup import Stack
+    from netviz.packets.lookup import Lookup, Stack
 
 Fate = tuple[str, Reason]
 _QUESTION = 1
+_FRAME = 18  # Bytes of an Ethernet header with a VLAN's tag.
 _PASSES = ("forwarding", "disabled", None)
-_NOT_FOUND = "and no table tells why"
+NOT_FOUND = "and no table that is read here tells why"
 
 
 def fate(spot: Spot, facts: Facts) -> Fate:
@@ -46,6 +47,8 @@ def _sent(spot: Spot, facts: Facts) -> Fate:
         return LOST, Reason(f"no port of {name} takes it", show)
     if link.kind in TUNNELS:
         return _in_tunnel(spot)
+    if not link.peer and link.kind == "veth":
+        return LOST, Reason(f"the far end of {name} is not known")
     if not link.peer:
         return DELIVERED, Reason(f"it leaves what can be seen here by {name}")
     far = facts.relations.links.get(link.peer.key)
@@ -55,7 +58,10 @@ def _sent(spot: Spot, facts: Facts) -> Fate:
     show = typed(there, "ip", "link", "show", "dev", far.name)
     if not far.up:
         return LOST, Reason(f"the far end of the cable, {link.peer}, is down", show)
-    return LOST, Reason(f"it did not arrive at {link.peer}, {_NOT_FOUND}", show)
+    if spot.packet.length > far.mtu + _FRAME and spot.sighting.key[0] != "stream":
+        text = f"{spot.packet.length} bytes are too long for {link.peer}, whose MTU is {far.mtu}"
+        return LOST, Reason(text, show)
+    return LOST, Reason(f"it did not arrive at {link.peer}, {NOT_FOUND}", show)
 
 
 def _in_tunnel(spot: Spot) -> Fate:
@@ -73,12 +79,11 @@ def _in_tunnel(spot: Spot) -> Fate:
         far = str(link.parameters.get("remote", ""))
     if not far:
         return LOST, Reason(f"{name} has no far end")
-    return LOST, unsent(spot.space, spot.stack, far)
+    return LOST, unsent(spot.space, spot.stack, far, spot.stack.route(far))
 
 
-def unsent(space: Namespace, stack: Stack, to: str, source: str | None = None) -> Reason:
+def unsent(space: Namespace, stack: Stack, to: str, found: Lookup) -> Reason:
     """Return why a namespace cannot send to an address: no way there, or nobody who answers."""
-    found = stack.route(to, source=source)
     ask = typed(space, "ip", "route", "get", to)
     if found.refusal:
         hints = "; ".join(_hints(space.interfaces, to))
@@ -93,7 +98,7 @@ def unsent(space: Namespace, stack: Stack, to: str, source: str | None = None) -
             return Reason(f"{dev} carries nothing: the far end of its cable is down", state)
         if link and "NOARP" not in link.flags and not (known and known.mac):
             return Reason(f"nobody on {dev} answers for {gateway}", show)
-    return Reason(f"{space.name} did not send it, {_NOT_FOUND}", ask)
+    return Reason(f"{space.name} did not send it, {NOT_FOUND}", ask)
 
 
 def _hints(links: tuple[Interface, ...], to: str) -> Iterator[str]:
@@ -122,7 +127,7 @@ def _in_bridge(spot: Spot, bridge: Key, facts: Facts) -> Fate:
     if dropped := facts.drop(spot):
         return LOST, dropped
     if spot.frame is None:
-        return LOST, Reason(f"{name} did not pass it on, {_NOT_FOUND}", show)
+        return LOST, Reason(f"{name} did not pass it on, {NOT_FOUND}", show)
     to = mac(spot.frame.dst)
     port = facts.behind(bridge, bytes(spot.frame.dst), spot.packet.at)
     fdb = typed(space, "bridge", "fdb", "show", "br", name)
@@ -132,22 +137,22 @@ def _in_bridge(spot: Spot, bridge: Key, facts: Facts) -> Fate:
     why = {key: at_port(spot, links[key]) for key in others if key != spot.key}
     if why and all(why.values()):
         key, text = next(iter(why.items()))
-        return LOST, Reason(f"{name} would send it to {links[key].name}, but {text}", show)
+        return LOST, Reason(f"{name} would send it by {links[key].name}, but that {text}", show)
     if not why and port is None:
         return LOST, Reason(f"{name} has no other port", show)
-    return LOST, Reason(f"{name} did not pass it on, {_NOT_FOUND}", fdb)
+    return LOST, Reason(f"{name} did not pass it on, {NOT_FOUND}", fdb)
 
 
 def at_port(spot: Spot, port: Interface) -> str:
-    """Return why a frame cannot leave by a port, an empty text where it can."""
+    """Return what keeps a frame from leaving by a port, an empty text where nothing does."""
     if not port.running:
-        return "that is down" if not port.up else "the far end of its cable is down"
+        return "is down" if not port.up else "carries nothing: the far end of its cable is down"
     if port.port.get("state") not in _PASSES:
-        return f"STP holds it: its state is {port.port['state']}"
+        return f"is held by STP: its state is {port.port['state']}"
     if port.port.get("isolated") and spot.link.port.get("isolated"):
-        return "both ports are isolated"
+        return "is isolated, as the port is where the frame came in"
     if spot.size > port.mtu:
-        return f"{spot.size} bytes are more than its MTU of {port.mtu}"
+        return f"has an MTU of {port.mtu}, and the packet has {spot.size} bytes"
     return ""
 
 
@@ -160,6 +165,8 @@ def _in_stack(spot: Spot, facts: Facts) -> Fate:
         return DISCARDED, Reason(f"it is for {mac(frame.dst)}, and {link.name} is {link.mac}", show)
     asked, asks = _question(spot)
     if asked:
+        if "NOARP" in link.flags:
+            return DISCARDED, Reason(f"{link.name} does not speak ARP", show)
         if asks and spot.stack.accepts(asks, link.name, asked) is False:
             return LOST, _unexpected(spot, asks)
         has = typed(space, "ip", "address", "show", "to", asked)
@@ -200,14 +207,14 @@ def _addressed(spot: Spot, facts: Facts) -> Fate:
     if stack.accepts(source, dev, to) is False:
         return LOST, _unexpected(spot, source)
     if stack.broadcast(to):
-        return DELIVERED, Reason(f"{to} is for many, and {space.name} is one of them")
+        return DELIVERED, Reason(f"{to} is for many, and {space.name} may be one of them")
     if stack.local(to):
         return _own(spot, facts)
     if stack.forwards(spot.family, dev) is False:
         switch = "net.ipv4.ip_forward" if spot.family == "inet" else "net.ipv6.conf.all.forwarding"
         text = f"{to} is not {space.name}'s own, and it does not forward: {switch} is 0"
         return LOST, Reason(text, typed(space, "sysctl", switch))
-    return LOST, _unrouted(spot)
+    return LOST, _unrouted(spot, facts)
 
 
 def _own(spot: Spot, facts: Facts) -> Fate:
@@ -220,8 +227,7 @@ def _own(spot: Spot, facts: Facts) -> Fate:
             return LOST, Reason(f"{space.name} has no VXLAN device with VNI {overlay}", show)
     show = typed(space, "ip", "address", "show", "to", to)
     text = f"{to} is {space.name}'s own address"
-    refused = facts.error(spot)
-    if refused is not None and refused.type == 3 and refused.code == 3:
+    if facts.is_refused(spot):
         text += ", but nobody listens on the port"
     others = facts.answers.get(bytes(spot.net.dst), set())
     names = sorted(facts.relations.spaces[key].name for key, _ in others if key != space.id)
@@ -230,16 +236,16 @@ def _own(spot: Spot, facts: Facts) -> Fate:
     return DELIVERED, Reason(text, show)
 
 
-def _unrouted(spot: Spot) -> Reason:
+def _unrouted(spot: Spot, facts: Facts) -> Reason:
     """Return why a router did not send a packet on."""
     space, stack, (source, to) = spot.space, spot.stack, spot.ends
-    left = spot.net.ttl if spot.family == "inet" else spot.net.hlim
-    if left <= 1:
-        return Reason(f"its time to live is used up: {left} when it came to {space.name}")
     found = stack.route(to, source=source, iif=spot.link.name)
     ask = typed(space, "ip", "route", "get", to, "from", source, "iif", spot.link.name)
     if found.refusal:
         return Reason(f"{space.name} has no way to {to}: {found.refusal}", ask)
+    left = spot.net.ttl if spot.family == "inet" else spot.net.hlim
+    if left <= 1:
+        return Reason(f"its time to live is used up: {left} when it came to {space.name}")
     for dev, gateway in zip(found.devices, found.gateways, strict=False):
         link, known = stack.interface(dev), stack.neighbour(gateway, dev)
         show = typed(space, "ip", "link", "show", "dev", dev)
@@ -254,4 +260,8 @@ def _unrouted(spot: Spot) -> Reason:
         if link and "NOARP" not in link.flags and not (known and known.mac):
             show = typed(space, "ip", "neighbour", "show", "dev", dev)
             return Reason(f"nobody on {dev} answers for {gateway}", show)
-    return Reason(f"{space.name} did not send it on, {_NOT_FOUND}", ask)
+    said = facts.error(spot)
+    if said is not None:
+        words = message(said) if spot.family == "inet" else message6(said)
+        return Reason(f"{space.name} answered: {words}", ask)
+    return Reason(f"{space.name} did not send it on, {NOT_FOUND}", ask)

@@ -45,12 +45,14 @@ _ICMP6 = {
     136: "neighbour advertisement",
     143: "multicast listener report",
 }
+_ETHERTYPES = {0x0800: "IPv4", 0x0806: "ARP", 0x86DD: "IPv6", 0x8100: "VLAN"}
+_PROTOCOLS = {1: "ICMP", 2: "IGMP", 4: "IPv4", 6: "TCP", 17: "UDP", 41: "IPv6", 47: "GRE"}
 _FLAGS = ((2, "SYN"), (16, "ACK"), (1, "FIN"), (4, "RST"), (8, "PSH"), (32, "URG"))
 
 
 def headers(packet: Packet, ports: Collection[int] = VXLAN_PORTS) -> tuple[Header, ...]:
     """Return a packet's headers with their fields in words."""
-    return tuple(_header(part) for part in parts(packet, ports))
+    return tuple(header(part) for part in parts(packet, ports))
 
 
 def rewrites(before: tuple[Header, ...], after: tuple[Header, ...]) -> tuple[Rewrite, ...]:
@@ -106,7 +108,7 @@ _FIELDS: dict[str, tuple[_Field, ...]] = {
     "Ethernet": (
         ("destination", 0, 6, lambda it: mac(it.dst)),
         ("source", 6, 12, lambda it: mac(it.src)),
-        ("type", 12, 14, lambda it: f"0x{it.type:04x}"),
+        ("type", 12, 14, lambda it: _named(f"0x{it.type:04x}", _ETHERTYPES.get(it.type))),
     ),
     "ARP": (
         ("operation", 6, 8, lambda it: {1: "who has", 2: "is at"}.get(it.op, str(it.op))),
@@ -120,7 +122,7 @@ _FIELDS: dict[str, tuple[_Field, ...]] = {
         ("id", 4, 6, lambda it: str(it.id)),
         ("fragment", 6, 8, lambda it: _fragment(it)),
         ("ttl", 8, 9, lambda it: str(it.ttl)),
-        ("protocol", 9, 10, lambda it: str(it.p)),
+        ("protocol", 9, 10, lambda it: _named(str(it.p), _PROTOCOLS.get(it.p))),
         ("checksum", 10, 12, lambda it: f"0x{it.sum:04x}"),
         ("source", 12, 16, lambda it: address(it.src)),
         ("destination", 16, 20, lambda it: address(it.dst)),
@@ -162,7 +164,7 @@ _FIELDS: dict[str, tuple[_Field, ...]] = {
 }
 
 
-def _header(part: Part) -> Header:
+def header(part: Part) -> Header:
     """Return a header in words; a field that cannot be told is left out."""
     if part.name == "Data":
         size = part.end - part.start
@@ -182,6 +184,10 @@ def _summary(header: Header) -> str:
     return (
         " ".join(f"{name} {value}" for name, value in header.fields if name in wanted) or "header"
     )
+
+
+def _named(number: str, name: str | None) -> str:
+    return f"{number} ({name})" if name else number
 
 
 def message(told: Any) -> str:
@@ -210,5 +216,5 @@ def flags(bits: int) -> str:
 def _fragment(told: Any) -> str:
     """Return what is told of fragments: ``DF``; ``1480 +`` begins there and has more after it."""
     if told.df:
-        return "DF"
+        return "DF: may not be cut"
     return f"{told.offset * 8}{' +' if told.mf else ''}" if told.mf or told.offset else "none"

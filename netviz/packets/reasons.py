@@ -53,37 +53,39 @@ def crossing(spot: Spot, bridge: Key, copies: int) -> Reason:
     facts, frame = spot.facts, spot.frame
     name = facts.relations.links[bridge].name
     show = typed(facts.relations.spaces[bridge[0]], "bridge", "fdb", "show", "br", name)
-    if frame is None:
+    if frame is None or facts.relations.links[bridge].kind != "bridge":
         return Reason(f"{name} passes it on", show)
     to = mac(frame.dst)
     if frame.dst[0] & 1:
-        kind = "everyone" if to == "ff:ff:ff:ff:ff:ff" else "a group"
-        return Reason(f"{to} is for {kind}: {name} sends it to every other port", show)
+        kind = "the broadcast address" if to == "ff:ff:ff:ff:ff:ff" else "a multicast address"
+        return Reason(f"{to} is {kind}: {name} sends it to every other port", show)
     port = facts.behind(bridge, bytes(frame.dst), spot.packet.at)
-    if port and port in facts.relations.links:
+    if port and port in facts.relations.links and copies < 2:
         there = facts.relations.links[port].name
         where = "is its own" if port == bridge else f"is behind {there}"
         return Reason(f"{name}'s FDB: {to} {where}", show)
     if copies > 1:
         return Reason(f"flooded to every other port: {to} is not in {name}'s FDB", show)
-    return Reason(f"{to} is not in {name}'s FDB, and there is one other port", show)
+    return Reason(f"{to} is not in {name}'s FDB, and only one port can take it", show)
 
 
 def way(spot: Spot, found: Lookup, to: str) -> tuple[Reason, ...]:
     """Return the route that a lookup found, where it leads by this device, and the neighbour."""
-    dev = spot.link.name
-    if found.route is None or dev not in found.devices:
+    dev, own = spot.link.name, mac(spot.frame.dst) if spot.frame else ""
+    ways = [it for it in zip(found.devices, found.gateways, strict=False) if it[0] == dev]
+    known = [(via, it) for _, via in ways if (it := spot.stack.neighbour(via, dev))]
+    taken = next((via for via, it in known if it.mac == own), None)
+    if found.route is None or not ways or (len(ways) > 1 and not taken):
         return ()
-    gateway = found.gateways[found.devices.index(dev)]
+    gateway = taken or ways[0][1]
     text = f"route {found.route.to}{_via(gateway, to)} dev {dev}, table {_table(found.route.table)}"
     if found.rule and found.rule.priority not in _ORDINARY:
         text += f" (rule {found.rule.priority})"
     shown = (Reason(text, typed(spot.space, "ip", "route", "get", to)),)
-    known = spot.stack.neighbour(gateway, dev)
-    if not known or not known.mac or spot.frame is None or mac(spot.frame.dst) != known.mac:
+    if not taken:
         return shown
     command = typed(spot.space, "ip", "neighbour", "show", gateway, "dev", dev)
-    return (*shown, Reason(f"neighbour {gateway} is {known.mac}", command))
+    return (*shown, Reason(f"neighbour {gateway} is {own}", command))
 
 
 def _sent(spot: Spot) -> Told:
@@ -92,7 +94,7 @@ def _sent(spot: Spot) -> Told:
         return role, ()
     source, to = spot.ends
     if spot.stack.broadcast(to):
-        return role, (Reason(f"{to} is for many: to everyone on {spot.link.name}"),)
+        return role, (Reason(f"{to} is a broadcast or multicast address, on {spot.link.name}"),)
     found = spot.stack.route(to, source=source)
     if spot.link.name not in found.devices:  # Its socket was bound to a device.
         found = spot.stack.route(to, source=source, oif=spot.link.name)

@@ -11,12 +11,25 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from netviz.packets.parts import VXLAN_PORTS
+
 if TYPE_CHECKING:
     from netviz.model import Interface, Key, Namespace, Snapshot
 
 Place = tuple["Key", str, int]
 """An interface, a direction, and how many tunnels a packet is in there."""
-TUNNELS = ("vxlan", "geneve", "tun", "ipip", "sit", "gre", "gretap", "ip6tnl", "ip6gre")
+TUNNELS = (
+    "vxlan",
+    "geneve",
+    "tun",
+    "ipip",
+    "sit",
+    "gre",
+    "gretap",
+    "ip6tnl",
+    "ip6gre",
+    "wireguard",
+)
 _SWITCHES = ("bridge", "bond", "team", "openvswitch")
 
 
@@ -48,7 +61,7 @@ class Relations:
     def vxlan_ports(self) -> frozenset[int]:
         """Return the UDP ports that mean VXLAN here, and those that do by custom."""
         ports = {link.parameters.get("port") for link in self.links.values()}
-        return frozenset(port for port in ports if isinstance(port, int)) | {4789, 8472}
+        return frozenset(port for port in ports if isinstance(port, int)) | VXLAN_PORTS
 
     def master(self, key: Key) -> Key | None:
         """Return the switch that an interface is a port of."""
@@ -97,6 +110,8 @@ class Relations:
 
     def _before_out(self, key: Key, depth: int) -> Iterator[Place]:
         switch = self.master(key)
+        # Translated by bridge-nf, a frame may leave by the bridge's own stack at once.
+        yield from ((port, "in", depth) for port in self.ports.get(key, ()))
         if switch:
             yield switch, "out", depth
             yield from ((port, "in", depth) for port in self.ports[switch])

@@ -1,10 +1,13 @@
-"""One interface's packets, in memory that the kernel fills: an AF_PACKET socket and its ring.
+"""A namespace's packets, in memory that the kernel fills: an AF_PACKET socket and its ring.
+
+One socket hears all interfaces of its namespace, also those that come later, or one of them; each
+packet says at which it was seen.
 
 A ring is cut into blocks. The kernel writes packets into one until it is full or 10 ms old, then
 hands it over; whoever reads it copies it and gives it back (TPACKET_V3). So ten thousand packets
 cost a few dozen system calls, and none of Python's time while they come.
 
-Equivalent to: ``tcpdump -i DEV``, in the namespace of the thread that opens it.
+Equivalent to: ``tcpdump -i any``, in the namespace of the thread that opens it.
 """
 
 from __future__ import annotations
@@ -16,13 +19,10 @@ import struct
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from netviz.journeys import Packet
 from netviz.lab.syscalls import bind
-
-if TYPE_CHECKING:
-    from netviz.model import Endpoint
+from netviz.model import Endpoint
 
 Instruction = tuple[int, int, int, int]
 """One of a kernel filter: code, where to go on if true and if false, and a number."""
@@ -32,7 +32,8 @@ _ALL = socket.htons(0x0003)
 _NOBODYS = socket.htons(0x0060)  # A protocol that nobody speaks.
 _SOL_PACKET, _RX_RING, _STATISTICS, _VERSION, _V3 = 263, 5, 6, 10, 2
 _ATTACH_FILTER = 26
-_RETURN = 0x06
+_LOAD, _EQUAL, _JUMP, _RETURN = 0x20, 0x15, 0x05, 0x06
+_HARDWARE = 0xFFFFF000 + 28  # SKF_AD_HATYPE
 _OURS = 1
 _VLAN = 1 << 4
 _OUTGOING = 4
@@ -49,22 +50,35 @@ def keep_all(snap: int) -> list[Instruction]:
     return [(_RETURN, 0, 0, snap)]
 
 
+class Interfaces(dict[int, Endpoint]):
+    """A namespace's interfaces by index, as far as they are known; of others only the index is."""
+
+    def __init__(self, space: int, name: str) -> None:
+        super().__init__()
+        self.space = (space, name)
+
+    def __missing__(self, index: int) -> Endpoint:
+        """Return an interface that came and went before anybody asked for its name."""
+        space, name = self.space
+        return Endpoint(space, index, name, f"if{index}")
+
+
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Packets of one interface as the kernel wrote them, not looked at yet."""
+    """Packets as the kernel wrote them, not looked at yet."""
 
-    where: Endpoint
+    names: Interfaces
     data: bytes
 
     def packets(self) -> Iterator[Packet]:
         """Yield the packets, in the order in which they came by."""
-        data, where = self.data, self.where
+        data, names = self.data, self.names
         _, count, at, _ = _block.unpack_from(data)
         for _ in range(count):
             following, sec, nsec, size, length, status, mac, net, _, tag, kind = (
                 _packet.unpack_from(data, at)
             )
-            _, hardware, direction, _ = _address.unpack_from(data, at + 48)
+            index, hardware, direction, _ = _address.unpack_from(data, at + 48)
             ether = hardware in (_ETHERNET, _LOOPBACK)
             start, end = at + (mac if ether else net), at + mac + size
             frame = data[start:end]
@@ -73,7 +87,7 @@ class Block:
                 length += 4
             yield Packet(
                 sec * 1_000_000_000 + nsec,
-                where,
+                names[index],
                 "out" if direction == _OUTGOING else "in",
                 frame,
                 length if ether else length - (net - mac),
@@ -83,7 +97,7 @@ class Block:
 
 
 class Ring:
-    """A tap on one interface, in the namespace of the thread that opens it.
+    """A tap in the namespace of the thread that opens it: on the interface of an index, 0 for all.
 
     It has some ``blocks`` of ``size`` bytes. One is handed over when it is full or ``age``
     milliseconds old; while all of them are with the reader, packets are lost.
@@ -93,14 +107,16 @@ class Ring:
 
     def __init__(
         self,
-        where: Endpoint,
+        names: Interfaces,
+        index: int,
         blocks: int,
         program: Sequence[Instruction],
         *,
         size: int = BLOCK,
         age: int = _AGE,
     ) -> None:
-        self.where = where
+        self._names = names
+        self._index = index
         self._blocks = blocks
         self._size = size
         self._age = age
@@ -120,7 +136,7 @@ class Ring:
         """Hear what passes; or nothing for a while, and then it costs nothing to pass."""
         # By number: a name may be of bytes that are no text.
         protocol = _ALL if on else _NOBODYS
-        bind(self._socket.fileno(), _bound.pack(socket.AF_PACKET, protocol, self.where.index))
+        bind(self._socket.fileno(), _bound.pack(socket.AF_PACKET, protocol, self._index))
 
     def _open(self, program: Sequence[Instruction]) -> None:
         code = array("B", b"".join(struct.pack("HBBI", *each) for each in program))
@@ -147,7 +163,7 @@ class Ring:
             status, _, _, length = _block.unpack_from(self._memory, start)
             if not status & _OURS:
                 break
-            found.append(Block(self.where, self._memory[start : start + length]))
+            found.append(Block(self._names, self._memory[start : start + length]))
             _status.pack_into(self._memory, start + 8, 0)
             self._next = (self._next + 1) % self._blocks
         return found
@@ -164,6 +180,17 @@ class Ring:
         """Listen no longer."""
         self._memory.close()
         self._socket.close()
+
+
+def keep(expression: str, snap: int) -> list[Instruction]:
+    """Return the kernel filter of an expression such as ``icmp or arp``, whatever a device's link.
+
+    Raises as `compiled` does.
+    """
+    ether, bare = (compiled(expression, snap, link) for link in ("EN10MB", "RAW"))
+    # Whatever has no Ethernet header jumps over the first filter, into the second.
+    kinds = [(_EQUAL, 2, 0, _ETHERNET), (_EQUAL, 1, 0, _LOOPBACK)]
+    return [(_LOAD, 0, 0, _HARDWARE), *kinds, (_JUMP, 0, 0, len(ether)), *ether, *bare]
 
 
 def compiled(expression: str, snap: int, link: str) -> list[Instruction]:

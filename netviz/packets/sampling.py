@@ -23,12 +23,12 @@ from typing import TYPE_CHECKING, NamedTuple
 from netviz.graphs import MIRRORED, NUMBERED
 from netviz.packets.capture import Capture
 from netviz.packets.parts import parts
-from netviz.packets.rings import Instruction, Ring
+from netviz.packets.rings import Instruction, Interfaces, Ring
 
 if TYPE_CHECKING:
     from netviz.errors import NetvizError
     from netviz.journeys import Packet
-    from netviz.model import Endpoint, Key
+    from netviz.model import Key
     from netviz.net.events import Events
     from netviz.packets.parts import Part
 
@@ -99,11 +99,15 @@ class Sampling(Capture):
         if self._failed:
             self._fail(self._failed)
 
-    def _open(self, where: Endpoint, kind: str, _: int) -> Ring | None:
-        if kind not in _ENDS or len(self._rings) >= _MOST_TAPS:
-            return None
-        self._taps[where.key] = _Tap()
-        return Ring(where, _BLOCKS, program(both=kind in _BOTH_WAYS), size=_SIZE, age=_AGE)
+    def _tap(self, names: Interfaces, kinds: dict[int, str], _: int) -> set[Key]:
+        ends = {(names.space[0], index): kind for index, kind in kinds.items() if kind in _ENDS}
+        for key, kind in ends.items():
+            if key not in self._rings and len(self._rings) < _MOST_TAPS:
+                filtered = program(both=kind in _BOTH_WAYS)
+                with suppress(OSError):  # It is gone already.
+                    ring = Ring(names, key[1], _BLOCKS, filtered, size=_SIZE, age=_AGE)
+                    self._rings[key], self._taps[key] = ring, _Tap()
+        return {*ends}
 
     def _turn(self, events: Events) -> None:
         began = time.monotonic()

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from ipaddress import ip_address
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
 from netviz.journeys import DELIVERED, LOST, Hop, Journey, Reason
 from netviz.model import Endpoint
-from netviz.packets.fates import unsent
+from netviz.packets.fates import NOT_FOUND, unsent
 from netviz.packets.headers import address
-from netviz.packets.telling import journey, protocol_of
+from netviz.packets.telling import protocol_of
 
 if TYPE_CHECKING:
     from netviz.model import Namespace
@@ -21,27 +22,58 @@ if TYPE_CHECKING:
     from netviz.packets.tracing import Track
 
 _OF_A_SOURCE = ("-I", "-S", "-B", "--bind", "--interface", "--source", "-g")
+_SENDERS = {
+    *("ping", "ping6", "traceroute", "tracepath", "mtr", "curl", "wget", "nc", "ncat", "netcat"),
+    *("telnet", "ssh", "dig", "arping", "iperf3", "hping3", "nmap"),
+}
 _CHATTER = ("stp", "llc", "frame")
 _LISTENING = (130, 131, 132, 133, 134, 143)
+_FAILED = re.compile("error|too long|denied|unreachable|refused|not permitted|invalid", re.I)
 _IGMP, _ICMP6 = 2, 58
 _REPLIES = {8: 0, 128: 129}
 _SYN = 2
 
 
-def aim(command: str) -> str | None:
-    """Return the address that a command is about: the last that is written in it, but no source."""
-    try:
-        words = shlex.split(command)
-    except ValueError:
-        words = command.split()
-    found = None
-    for before, word in zip(["", *words], words, strict=False):
-        told = urlsplit(word).hostname if "://" in word else word.partition("%")[0]
+class Command(NamedTuple):
+    """What a command was, and how it went: what it printed, and its exit status.
+
+    ``to`` is the address that it sends to, where that is known otherwise than by its line.
+    """
+
+    line: str
+    output: str = ""
+    status: int = 0
+    to: str | None = None
+
+    def aim(self) -> tuple[str, str | None] | None:
+        """Return the address that it sends to, and the device where one is named with it.
+
+        It is the last address in the line, but no source, of one program that is known to send.
+        """
+        if self.to:
+            return self.to, None
         try:
-            found = found if before in _OF_A_SOURCE else str(ip_address(told or ""))
+            program, *words = shlex.split(self.line)
         except ValueError:
-            continue
-    return found
+            return None
+        if program.rpartition("/")[2] not in _SENDERS or set(words) & {";", "&&", "||", "|", "&"}:
+            return None
+        found = None
+        for before, word in zip([program, *words], words, strict=False):
+            told = urlsplit(word).hostname or "" if "://" in word else word.rpartition("@")[2]
+            to, _, dev = told.partition("%")
+            to = to if to.count(":") > 1 else to.partition(":")[0].partition("/")[0]
+            try:
+                own = (str(ip_address(to)), dev or None)
+            except ValueError:
+                continue
+            found = found if before in _OF_A_SOURCE else own
+        return found
+
+    def excuse(self) -> str:
+        """Return what it said of a failure, empty where it said nothing of it."""
+        lines = (line.strip() for line in self.output.splitlines())
+        return next((line for line in lines if _FAILED.search(line)), "")
 
 
 def belonging(seen: Sequence[Track], space: Namespace) -> list[Track]:
@@ -67,38 +99,52 @@ def belonging(seen: Sequence[Track], space: Namespace) -> list[Track]:
 
 
 def missing(
-    seen: Sequence[Track], told: Sequence[Journey], space: Namespace, to: str | None, facts: Facts
+    seen: Sequence[Track],
+    told: Sequence[Journey],
+    space: Namespace,
+    command: Command,
+    facts: Facts,
 ) -> Iterator[tuple[int, Journey]]:
     """Yield journeys that did not begin though they should have, each with the time.
 
-    What was to be sent to an address and was not; and answers to what was delivered. ``told`` are
-    the first of what was ``seen``, in words.
+    What a command that failed was to send to an address, and did not; and answers to what was
+    delivered. ``told`` are the first of what was ``seen``, in words.
     """
     sent = [track for track in seen if _from(track) == space.id and not _prelude(track)]
-    if to and not any(_is_for(track, to) for track in sent):
+    aim = command.aim() if command.status else None
+    if aim and not any(_is_for(track, aim[0]) for track in sent):
         last = max((track.first.packet.at for track in seen), default=0)
-        yield last, _never(f"what was for {to}", "other", space, unsent_to(space, to, told, facts))
+        dev, why = unsent_to(space, aim[0], told, facts, dev=aim[1])
+        said = command.excuse()
+        if said and NOT_FOUND in why.text:
+            why = replace(why, text=f"{why}; the command says: {said}")
+        yield last, _never(f"what was for {aim[0]}", "other", space, (dev, why))
     answers = {answer for track in seen if (answer := _answers(track))}
     for track, way in zip(seen, told, strict=False):
         spot = None if _asks(track) in answers else _unanswered(track, way, facts)
         if spot:
             source, end = spot.ends
-            why = unsent_to(spot.space, source, told, facts, end)
-            title = f"the answer to {way.title}"
-            yield track.first.packet.at + 1, _never(title, way.protocol, spot.space, why)
+            answer = unsent_to(spot.space, source, told, facts, end)
+            way_back = _never(f"the answer to {way.title}", way.protocol, spot.space, answer)
+            yield track.first.packet.at + 1, way_back
 
 
 def unsent_to(
-    space: Namespace, to: str, told: Iterable[Journey], facts: Facts, source: str | None = None
+    space: Namespace,
+    to: str,
+    told: Iterable[Journey],
+    facts: Facts,
+    source: str | None = None,
+    dev: str | None = None,
 ) -> tuple[str, Reason]:
     """Return the device by which a namespace would have sent, and why it did not.
 
     Where nobody answered its question, that says what became of the question.
     """
     stack = facts.after[space.id]
-    found = stack.route(to, source=source)
-    dev = found.devices[0] if found.devices else ""
-    why = unsent(space, stack, to, source)
+    found = stack.route(to, source=source, oif=dev)
+    dev = found.devices[0] if found.devices else dev or ""
+    why = facts.blocked(space, to) or unsent(space, stack, to, found)
     asked = [it for it in told if it.prelude and it.hops[0].where.id == space.id]
     lost = [way.end for way in asked if way.fate == LOST and way.end.end]
     if lost and "answers for" in why.text:
@@ -122,7 +168,8 @@ def _unanswered(track: Track, way: Journey, facts: Facts) -> Spot | None:
         return None
     here = way.end.where.key
     last = next(each for each in track.sightings[::-1] if each.packet.where.key == here)
-    return facts.spot(last)
+    spot = facts.spot(last)
+    return None if spot.stack.broadcast(spot.ends[1]) else spot  # Who is meant may be silent.
 
 
 def _asks(track: Track) -> object:
@@ -131,7 +178,7 @@ def _asks(track: Track) -> object:
     if kind == "icmp" and rest[2] in _REPLIES:
         return (_REPLIES[int(str(rest[2]))], *rest[3:])
     exact = _exact(track)
-    return exact[0] + 1 if exact and exact[2] == _SYN else None
+    return (exact[0] + 1) % (1 << 32) if exact and exact[2] == _SYN else None
 
 
 def _answers(track: Track) -> object:
@@ -171,8 +218,3 @@ def _chatter(track: Track) -> bool:
     if key[0] in _CHATTER or key[:2] == ("ip", _IGMP) or ends[0] == bytes(16):
         return True
     return key[0] == "icmp" and key[1] == _ICMP6 and key[3] in _LISTENING
-
-
-def journeys(seen: Sequence[Track], facts: Facts) -> list[Journey]:
-    """Return tracks in words."""
-    return [journey(track, facts) for track in seen]

@@ -24,6 +24,7 @@ Key = tuple[object, ...]
 _NETWORKS = ("IPv4", "IPv6", "ARP", "STP", "LLC")
 _ECHOES, _ECHOES6 = (0, 8), (128, 129)
 _CARRIED = 16  # Bytes that are hashed: a ping's time of sending is among them.
+_MARK = 6
 _WORD = 1 << 32
 
 
@@ -33,7 +34,8 @@ class Sighting:
 
     ``depth`` counts the tunnels that it is in; ``ends`` are the innermost source and destination.
     ``ident`` is the innermost IP header's, by which fragments know each other; ``part`` tells that
-    it is one that does not begin with its protocol's header.
+    it is one that does not begin with its protocol's header. ``mark`` is how that header begins,
+    with ports or an id, which stay the same where nothing is translated.
     """
 
     packet: Packet
@@ -44,6 +46,7 @@ class Sighting:
     ends: tuple[bytes, bytes]
     ident: int = 0
     part: bool = False
+    mark: bytes = b""
 
     @property
     def stream(self) -> bool:
@@ -86,7 +89,8 @@ def _sighting(packet: Packet, made: list[Part]) -> Sighting:
     else:
         number = ident if names[last] == "IPv4" else 0
         key = _key(protocol, number, inner, hash(carried[:_CARRIED]))
-    return Sighting(packet, key, offset, offset + size, depth, ends, ident, part)
+    mark = packet.data[inner.start : inner.start + _MARK] if inner and not part else b""
+    return Sighting(packet, key, offset, offset + size, depth, ends, ident, part, mark)
 
 
 def _of_link(packet: Packet, made: list[Part], last: int, depth: int) -> Sighting:

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from netviz.journeys import DELIVERED, LOST, Hop, Journey, Reason
+from netviz.journeys import DELIVERED, DISCARDED, LOST, Hop, Journey, Reason
 from netviz.model import Endpoint
 from netviz.packets.facts import typed
 from netviz.packets.fates import at_port, fate
-from netviz.packets.headers import address, flags, headers, mac, message, message6, rewrites, target
+from netviz.packets.headers import address, flags, mac, message, message6, rewrites, target
 from netviz.packets.reasons import crossing, reasons
 
 if TYPE_CHECKING:
@@ -65,7 +65,11 @@ def journey(track: Track, facts: Facts) -> Journey:
         for n, it in enumerate(told, 1)
     )
     protocol = protocol_of(track.first)
-    return Journey(title(spots[0]), protocol, hops, protocol in ("arp", "nd"))
+    prelude = protocol in ("arp", "nd")
+    fates = {hop.fate for hop in hops if hop.fate}
+    if fates == {DISCARDED} and not prelude:  # Where nobody wanted it, it is lost.
+        hops = tuple(replace(hop, fate=LOST) if hop.fate else hop for hop in hops)
+    return Journey(title(spots[0]), protocol, hops, prelude)
 
 
 def _ended(spot: Spot, facts: Facts) -> tuple[str, Reason]:
@@ -147,9 +151,8 @@ def _crossed(spot: Spot, before: Spot | None, facts: Facts) -> Key | None:
 def _through(before: Spot, bridge: Key, copies: int, facts: Facts) -> Hop:
     link, space = facts.relations.links[bridge], facts.relations.spaces[bridge[0]]
     where = Endpoint(*bridge, space.name, link.name)
-    told = headers(before.packet, facts.relations.vxlan_ports)
     reason = crossing(before, bridge, copies)
-    return Hop(0, where, "through", f"{link.kind} {link.name}", None, told, (), (reason,))
+    return Hop(0, where, "through", f"{link.kind} {link.name}", None, before.headers, (), (reason,))
 
 
 def _stopped(before: Spot, bridge: Key, facts: Facts) -> Iterator[Hop]:
@@ -164,12 +167,11 @@ def _stopped(before: Spot, bridge: Key, facts: Facts) -> Iterator[Hop]:
             where = Endpoint(*key, space.name, port.name)
             show = typed(space, "bridge", "-d", "link", "show", "dev", port.name)
             role = f"port of {facts.relations.links[bridge].name}"
-            yield Hop(0, where, "out", role, fate=LOST, end=Reason(f"not by it: {why}", show))
+            yield Hop(0, where, "out", role, fate=LOST, end=Reason(f"{port.name} {why}", show))
 
 
 def _hop(spot: Spot, before: Spot | None, facts: Facts) -> Hop:
     role, why = reasons(spot, before, facts)
-    told = headers(spot.packet, facts.relations.vxlan_ports)
-    was = headers(before.packet, facts.relations.vxlan_ports) if before else told
+    told, was = spot.headers, (before or spot).headers
     where, direction = spot.packet.where, spot.packet.direction
     return Hop(0, where, direction, role, spot.packet, told, rewrites(was, told), why)

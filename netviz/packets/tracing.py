@@ -90,7 +90,8 @@ class _Group:
             for parent in before:
                 children[parent].append(number)
                 self.passed.add((parent, place))
-                self.front[self.places[parent], place] = parent
+                if each.stream:
+                    self.front[self.places[parent], place] = parent
             parents.append(before)
             self.places.append(place)
             self.seen[place].append(number)
@@ -116,12 +117,14 @@ class _Group:
         for places in self.relations.before(place):
             found = [ways for it in places if (ways := self._from(it, each, place))]
             if found:
-                return max(found, key=lambda ways: (self._shared(ways, each), ways[-1]))
+                return max(found, key=lambda ways: (*self._fits(ways, each), ways[-1]))
         return ()
 
-    def _shared(self, numbers: Iterable[int], each: Sighting) -> int:
-        group = self.group
-        return sum(min(group[n].end, each.end) - max(group[n].start, each.start) for n in numbers)
+    def _fits(self, numbers: Sequence[int], each: Sighting) -> tuple[int, bool]:
+        """Return how many bytes of a sighting some others share, and if they are like it."""
+        some = [self.group[n] for n in numbers]
+        shared = sum(min(it.end, each.end) - max(it.start, each.start) for it in some)
+        return shared, self._alike(numbers[-1], each)
 
     def _from(self, before: Place, each: Sighting, place: Place) -> tuple[int, ...]:
         """Return those sightings at one place that a later one is made of, by time."""
@@ -155,10 +158,21 @@ class _Group:
         if each.stream:
             front = bisect_left(known, self.front.get((before, place), 0))
             return chain(known[front:], known[max(front - _BACK, 0) : front][::-1])
-        recent = known[bisect(known, at - _LONGEST, key=self._at) :]
-        fresh = [number for number in recent if (number, place) not in self.passed]
-        split = bisect(fresh, at - _THROUGH, key=self._at)
-        return [*fresh[split:], *fresh[:split][::-1]] or recent[::-1]
+        first = self.front.get((before, place), 0)
+        while first < len(known) and (known[first], place) in self.passed:
+            first += 1
+        self.front[before, place] = first
+        old = max(first, bisect(known, at - _LONGEST, key=self._at))
+        new = max(old, bisect(known, at - _THROUGH, key=self._at))
+        ways = chain(range(new, len(known)), range(old, new)[::-1])
+        fresh = [known[n] for n in ways if (known[n], place) not in self.passed]
+        # Equal packets to others are not mixed up, but where addresses are translated.
+        fresh.sort(key=lambda n: not self._alike(n, each))
+        return chain(fresh, (n for n in known[: -_BACK - 1 : -1] if (n, place) in self.passed))
+
+    def _alike(self, number: int, each: Sighting) -> bool:
+        other = self.group[number]
+        return (other.ends, other.mark) == (each.ends, each.mark)
 
     def _at(self, number: int) -> int:
         return self.group[number].packet.at

@@ -100,7 +100,7 @@ def test_interface_that_comes_later_is_heard_and_one_that_goes_does_no_harm() ->
 
 def test_filter_is_the_kernels() -> None:
     sh(BRIDGE)
-    with Capture(keep="icmp") as capture:
+    with Capture(only="icmp") as capture:
         sh("ip netns exec net1 ping -c3 -i 0.01 10.1.1.2")
         capture.settle()
     packets = capture.take()
@@ -110,7 +110,7 @@ def test_filter_is_the_kernels() -> None:
 
 def test_filter_that_is_none_is_refused_in_tcpdumps_words() -> None:
     with pytest.raises(TraceError, match=r"cannot keep 'icmp or nonsense': .*nonsense.*man pcap"):
-        Capture(keep="icmp or nonsense")
+        Capture(only="icmp or nonsense")
 
 
 def test_tag_of_a_vlan_that_the_kernel_took_off_is_there_again() -> None:

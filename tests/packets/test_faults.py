@@ -79,15 +79,15 @@ FAULTS = {
         BRIDGE, "ip -n net1 link set veth0 down", PING, SENT, "net1:", "veth0 is down"
     ),
     "a port is down": Fault(
-        BRIDGE, "ip link set port2 down", PING, ASKED, "root:port2", "not by it: that is down"
+        BRIDGE, "ip link set port2 down", PING, ASKED, "root:port2", "port2 is down"
     ),
     "and the ping that was never sent says so": Fault(
         *(BRIDGE, "ip link set port2 down", PING, SENT, "net1:veth0"),
-        "nobody on veth0 answers for 10.1.1.2: its question got lost at root:port2: not by it",
+        "nobody on veth0 answers for 10.1.1.2: its question got lost at root:port2: port2 is down",
     ),
     "the far end of a port is down": Fault(
         *(BRIDGE, "ip -n net2 link set veth0 down", PING, ASKED, "root:port2"),
-        "the far end of its cable is down",
+        "port2 carries nothing: the far end of its cable is down",
     ),
     "the bridge is down": Fault(
         BRIDGE, "ip link set br0 down", PING, ASKED, "root:port1", "br0 is down"
@@ -157,7 +157,7 @@ FAULTS = {
     ),
     "too large for a port": Fault(
         *(BRIDGE, "ip link set port2 mtu 1000", PING + " -s 1400", REQUEST, "root:port1"),
-        "1428 bytes are more than its MTU of 1000",
+        "port2, but that has an MTU of 1000, and the packet has 1428 bytes",
     ),
     "nobody has the address": Fault(
         *(BRIDGE, "", "ping -c1 -W1 10.1.1.9", SENT, "net1:veth0"),
@@ -174,7 +174,7 @@ FAULTS = {
     "a wrong neighbour": Fault(
         BRIDGE,
         "ip -n net1 neighbour add 10.1.1.2 lladdr 02:00:00:00:00:99 dev veth0",
-        *(PING, REQUEST, "net", "it is for 02:00:00:00:00:99, and veth0 is", "discarded"),
+        *(PING, REQUEST, "net", "it is for 02:00:00:00:00:99, and veth0 is", "lost"),
     ),
     "a port that STP does not trust yet": Fault(
         *(BRIDGE, LISTENS, PING, ASKED),
@@ -183,7 +183,7 @@ FAULTS = {
     "ports that are isolated": Fault(
         BRIDGE,
         "for n in 1 2 3; do bridge link set dev port$n isolated on; done",
-        *(PING, ASKED, "root:port", "both ports are isolated"),
+        *(PING, ASKED, "root:port", "is isolated, as the port is where the frame came in"),
     ),
     "the time to live": Fault(
         ROUTER, "", FAR + " -t1", REQUEST, "router:eth1", "its time to live is used up"
@@ -235,7 +235,7 @@ def test_copy_that_a_loop_would_bring_ends_where_stp_blocks_it() -> None:
     stopped = [hop for hop in way if hop.end and "STP" in str(hop.end)]
     assert {(str(hop.where), hop.direction, str(hop.end)) for hop in stopped} == {
         ("root:twob", "in", "STP holds twob: its state is blocking"),
-        ("root:twob", "out", "not by it: STP holds it: its state is blocking"),
+        ("root:twob", "out", "twob is held by STP: its state is blocking"),
     }, told(seen)
 
 

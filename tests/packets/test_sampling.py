@@ -16,7 +16,7 @@ from hypothesis import strategies as some
 import netviz
 from netviz.journeys import Packet
 from netviz.model import Endpoint
-from netviz.packets.rings import Ring
+from netviz.packets.rings import Interfaces, Ring
 from netviz.packets.sampling import SNAP, Sampling, Sight, program, protocol
 
 if TYPE_CHECKING:
@@ -160,7 +160,7 @@ def test_taps_rest_in_a_flood_which_is_counted_all_the_same() -> None:
 
 @pytest.mark.parametrize(("both", "ways"), [(False, {"out"}), (True, {"out", "in"})])
 def test_kernel_lets_in_what_is_sent_or_both_ways(both: bool, ways: set[str]) -> None:
-    ring = Ring(Endpoint(1, 1, "root", "lo"), 64, program(both=both))
+    ring = Ring(Interfaces(1, "root"), 1, 64, program(both=both))
     for _ in range(500):
         send()
     found = heard(ring)
@@ -170,7 +170,7 @@ def test_kernel_lets_in_what_is_sent_or_both_ways(both: bool, ways: set[str]) ->
 
 
 def test_tap_that_rests_hears_nothing_and_then_again() -> None:
-    ring = Ring(Endpoint(1, 1, "root", "lo"), 16, program())
+    ring = Ring(Interfaces(1, "root"), 1, 16, program())
     for on, number in ((True, 1), (False, 0), (True, 1), (False, 0), (False, 0)):
         ring.listen(on)
         send()

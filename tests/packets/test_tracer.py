@@ -16,7 +16,7 @@ from roads import BRIDGE, NAT, ROUTER, VXLAN
 
 from netviz import snapshot
 from netviz.errors import TraceError
-from netviz.packets.selection import aim
+from netviz.packets.selection import Command
 from netviz.packets.tracer import Flow, follow
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def test_ping_over_a_bridge_and_what_came_before_it() -> None:
     )
     fates = {str(hop.where): hop.fate for hop in asked if hop.fate}
     assert fates == {"root:br0": "discarded", "net3:veth0": "discarded", "net2:veth0": "delivered"}
-    assert "is for everyone: br0 sends it to every other port" in why(asked.hops[2])
+    assert "is the broadcast address: br0 sends it to every other port" in why(asked.hops[2])
     assert "is behind port1" in why(answered.hops[2])
     assert way(request) == [
         *("net1:veth0 out", "root:port1 in", "root:br0 through", "root:port2 out"),
@@ -293,8 +293,10 @@ def test_packets_of_others_are_not_told() -> None:
     sh(BRIDGE)
     others = ["ip", "netns", "exec", "net3", "ping", "-i", "0.05", "10.1.1.2"]
     with subprocess.Popen(others, stdout=subprocess.DEVNULL) as other:
-        seen = follow("net1", "ping -c3 -i 0.2 10.1.1.2")
-        other.terminate()
+        try:
+            seen = follow("net1", "ping -c3 -i 0.2 10.1.1.2")
+        finally:
+            other.terminate()
     pings = [journey for journey in seen.journeys if journey.protocol == "icmp"]
     assert len(pings) == 6
     assert not any("10.1.1.3" in journey.title for journey in pings)
@@ -326,19 +328,19 @@ def test_command_that_does_not_end_is_ended() -> None:
     assert time.monotonic() - began < 6
 
 
-def test_interrupt_ends_the_command_and_nothing_stays() -> None:
+def test_interrupt_ends_the_command_and_what_was_seen_is_told() -> None:
     sh(BRIDGE)
     script = (
         "import netviz, os, signal, threading\n"
         "from netviz.packets.tracer import follow\n"
         "threading.Timer(1.5, os.kill, (os.getpid(), signal.SIGINT)).start()\n"
-        "try:\n    follow('net1', 'sleep 77')\n"
-        "except KeyboardInterrupt:\n    print('interrupted')"
+        "seen = follow('net1', 'ping -i 0.2 10.1.1.2; sleep 77')\n"
+        "print(len(seen.journeys) > 4, 'packets transmitted' in seen.output)"
     )
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
-    assert done.stdout == "interrupted\n"
+    assert done.stdout == "True True\n"
     assert "sleep 77" not in sh("ps -e -o args")
 
 
@@ -364,6 +366,8 @@ def test_network_is_the_same_afterwards() -> None:
         ("net1", Flow("nowhere"), "'nowhere' is no address"),
         ("net1", Flow("10.1.1.2", "tcp"), "cannot send 'tcp' to port None"),
         ("net1", Flow("10.1.1.2", "sctp", 9), "cannot send 'sctp'"),
+        ("net1", Flow("10.1.1.2", "udp", 99999), "cannot send 'udp' to port 99999"),
+        ("net1", "pingg -c1 10.1.1.2", "cannot run 'pingg -c1 10.1.1.2' in 'net1': not found"),
     ],
 )
 def test_what_cannot_be_followed_is_told(
@@ -377,14 +381,19 @@ def test_what_cannot_be_followed_is_told(
 @pytest.mark.parametrize(
     ("command", "address"),
     [
-        ("ping -c1 10.1.1.3", "10.1.1.3"),
-        ("ping -I 10.5.5.5 10.1.1.3 -c 1", "10.1.1.3"),
-        ("curl -s http://10.1.1.3:8080/index.html", "10.1.1.3"),
-        ("curl 'http://[fd00::2]/'", "fd00::2"),
-        ("ping fe80::1%eth0", "fe80::1"),
-        ("nc 10.1.1.3 80", "10.1.1.3"),
+        ("ping -c1 10.1.1.3", ("10.1.1.3", None)),
+        ("ping -I 10.5.5.5 10.1.1.3 -c 1", ("10.1.1.3", None)),
+        ("curl -s http://10.1.1.3:8080/index.html", ("10.1.1.3", None)),
+        ("curl 10.1.1.3:80/index.html", ("10.1.1.3", None)),
+        ("curl 'http://[fd00::2]/'", ("fd00::2", None)),
+        ("ssh root@10.1.1.3", ("10.1.1.3", None)),
+        ("dig @10.1.1.3 example", ("10.1.1.3", None)),
+        ("/usr/bin/ping fe80::1%eth0", ("fe80::1", "eth0")),
+        ("nc 10.1.1.3 80", ("10.1.1.3", None)),
+        ("ip route add default via 10.1.1.3", None),
+        ("ping -c1 10.1.1.3 ; echo 10.9.9.9", None),
         ("echo it's", None),
     ],
 )
-def test_address_that_a_command_is_about(command: str, address: str | None) -> None:
-    assert aim(command) == address
+def test_address_that_a_command_is_about(command: str, address: tuple[str, str | None]) -> None:
+    assert Command(command).aim() == address
