@@ -119,7 +119,7 @@ def _line(lab: Lab) -> str:
     return f"{lab.supervisor}  {printable(lab.name)}  {seconds // size} {unit}"
 
 
-@main.command()
+@main.command(context_settings=_ANY_COMMAND)
 @click.argument("where")
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 @click.option(
@@ -137,11 +137,11 @@ def trace(
 ) -> None:
     """Run COMMAND in the namespace WHERE, and tell what became of its packets, hop by hop.
 
-    It ends as COMMAND ends.
+    Ctrl-C ends COMMAND, and what was seen is told. It ends as COMMAND ends.
 
     \b
-    netviz trace net1 -- ping -c1 10.1.1.3
-    netviz trace net1 -o ping.html -o ping.pcapng -- ping -c1 10.1.1.3
+    netviz trace net1 ping -c1 10.1.1.3
+    netviz trace -o ping.html -o ping.pcapng net1 ping -c1 10.1.1.3
     """  # noqa: D301 (for click it is a backspace)
     from rich.console import Console
 
@@ -152,12 +152,14 @@ def trace(
         if file.suffix.lstrip(".").lower() not in WRITTEN:
             known = ", ".join(f".{ending}" for ending in WRITTEN)
             raise click.UsageError(f"'{file}' names no format that is known: {known}")
-    line = command[0] if len(command) == 1 else command
-    seen = traced(where, line, timeout=timeout)
+    words = command[1:] if command[0] == "--" else command
+    line = words[0] if len(words) == 1 else words
+    say = (lambda _: None) if as_json else (lambda piece: click.echo(piece, nl=False))
+    seen = traced(where, line, timeout=timeout, heard=say)
     if as_json:
         click.echo(seen.exported("json"), nl=False)
     else:
-        click.echo(seen.output)
+        click.echo()
         Console(width=None if sys.stdout.isatty() else 100, highlight=False).print(seen)
     for file in files:
         seen.save(file)

@@ -161,7 +161,9 @@ def _in_stack(spot: Spot, facts: Facts) -> Fate:
     frame, link, space = spot.frame, spot.link, spot.space
     show = typed(space, "ip", "link", "show", "dev", link.name)
     single = frame is not None and link.kind != "loopback" and not frame.dst[0] & 1
-    if single and link.mac and mac(frame.dst) != link.mac:
+    ports = facts.relations.ports.get(spot.key, ())
+    own = {link.mac, *(facts.relations.links[port].mac for port in ports)}
+    if single and link.mac and mac(frame.dst) not in own:
         return DISCARDED, Reason(f"it is for {mac(frame.dst)}, and {link.name} is {link.mac}", show)
     asked, asks = _question(spot)
     if asked:

@@ -146,6 +146,8 @@ def unsent_to(
     dev = found.devices[0] if found.devices else dev or ""
     why = facts.blocked(space, to) or unsent(space, stack, to, found)
     asked = [it for it in told if it.prelude and it.hops[0].where.id == space.id]
+    if not asked and "answers for" in why.text:  # It was not even asked.
+        return dev, replace(why, text=f"{space.name} did not send it, {NOT_FOUND}")
     lost = [way.end for way in asked if way.fate == LOST and way.end.end]
     if lost and "answers for" in why.text:
         hop = lost[-1]

@@ -168,7 +168,13 @@ class _Group:
         fresh = [known[n] for n in ways if (known[n], place) not in self.passed]
         # Equal packets to others are not mixed up, but where addresses are translated.
         fresh.sort(key=lambda n: not self._alike(n, each))
-        return chain(fresh, (n for n in known[: -_BACK - 1 : -1] if (n, place) in self.passed))
+        gone = (n for n in known[: -_BACK - 1 : -1] if (n, place) in self.passed)
+        return chain(fresh, (n for n in gone if self._may_go_twice(n, each)))
+
+    def _may_go_twice(self, number: int, each: Sighting) -> bool:
+        """Tell whether a sighting may come from one that has gone on already: as another piece."""
+        other = self.group[number]
+        return self._alike(number, each) or (other.start, other.end) != (each.start, each.end)
 
     def _alike(self, number: int, each: Sighting) -> bool:
         other = self.group[number]

@@ -185,6 +185,21 @@ FAULTS = {
         "for n in 1 2 3; do bridge link set dev port$n isolated on; done",
         *(PING, ASKED, "root:port", "is isolated, as the port is where the frame came in"),
     ),
+    "a filter where it is sent": Fault(
+        *(BRIDGE, filtered(f"{NETNS} net1", "output", "ip protocol icmp drop"), PING, SENT),
+        *("net1:veth0", "table ip guard, chain output: ip protocol icmp"),
+    ),
+    "too large for the first card": Fault(
+        *(BRIDGE, "", PING + " -M do -s 5000", SENT, "net1:veth0"),
+        "the command says: ping: local error: message too long",
+    ),
+    "no route comes before the time to live": Fault(
+        ROUTER, "", "ping -c1 -W1 -t1 10.9.9.9", REQUEST, "router:eth1", "no way to 10.9.9.9"
+    ),
+    "nobody listens to TCP": Fault(
+        *(BRIDGE, "", Flow("10.1.1.2", "tcp", 81), "TCP SYN", "net2:veth0"),
+        *("but nobody listens on the port", "delivered"),
+    ),
     "the time to live": Fault(
         ROUTER, "", FAR + " -t1", REQUEST, "router:eth1", "its time to live is used up"
     ),

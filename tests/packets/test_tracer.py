@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -14,7 +15,7 @@ import pytest
 from net.oracle import sh
 from roads import BRIDGE, NAT, ROUTER, VXLAN
 
-from netviz import snapshot
+from netviz import bridge, snapshot
 from netviz.errors import TraceError
 from netviz.packets.selection import Command
 from netviz.packets.tracer import Flow, follow
@@ -342,6 +343,47 @@ def test_interrupt_ends_the_command_and_what_was_seen_is_told() -> None:
     )
     assert done.stdout == "True True\n"
     assert "sleep 77" not in sh("ps -e -o args")
+
+
+def test_what_a_command_prints_is_heard_while_it_runs() -> None:
+    sh(BRIDGE)
+    pieces: list[tuple[float, str]] = []
+    began = time.monotonic()
+    seen = follow(
+        "net1",
+        "echo one; sleep 1; printf 'tw\\303'; sleep 0.3; printf '\\266\\377\n'",
+        heard=lambda piece: pieces.append((time.monotonic() - began, piece)),
+    )
+    assert "".join(piece for _, piece in pieces) == seen.output == "one\ntw\u00f6\ufffd\n"
+    assert pieces[-1][0] - pieces[0][0] > 1
+
+
+def test_what_a_command_leaves_behind_is_not_waited_for() -> None:
+    sh(BRIDGE)
+    began = time.monotonic()
+    seen = follow("net1", "setsid sleep 33 & echo $!")
+    assert time.monotonic() - began < 10
+    os.kill(int(seen.output), signal.SIGKILL)
+
+
+def test_equal_packets_to_two_hosts_are_not_mixed_up() -> None:
+    sh(BRIDGE)
+    for number in (1, 2, 3):
+        sh(f"ip -n net{number} address add fd00::{number}/64 dev veth0 nodad")
+    both = "ping -c3 -i 0.1 -s0 -W1 fd00::2 & ping -c3 -i 0.1 -s0 -W1 fd00::3; wait"
+    seen = follow("net1", both)
+    pings = [it for it in seen.journeys if it.protocol == "icmp"]
+    assert len(pings) == 12
+    assert all(it.fate == "delivered" and len(it.hops) == 5 for it in pings)
+    assert not [hop for it in pings for hop in it if "NAT" in why(hop)]
+
+
+def test_network_of_many_namespaces_is_traced_in_seconds() -> None:
+    bridge(100).up()
+    began = time.monotonic()
+    (request,) = titled(follow("net1", "ping -c1 -W2 10.1.1.3"), "ICMP echo request")
+    assert time.monotonic() - began < 30, "it takes three; one tap a device would take a minute"
+    assert request.fate == "delivered"
 
 
 def test_network_is_the_same_afterwards() -> None:
