@@ -16,7 +16,7 @@
     screen.replaceChildren();
     const view = await netviz.render({ model: { get: () => film, on: () => {} }, el: screen });
     while (!view.film) await new Promise(requestAnimationFrame);
-    view.step(0);
+    if (!view.film.frames[0].hop) view.step(0); // A journey begins where it is worth it.
     if (figure.dataset.first) follow(view, +figure.dataset.first);
   };
 

@@ -132,11 +132,11 @@ class Capture:
             names = self._names.setdefault(namespace.id, Interfaces(namespace.id, namespace.name))
             try:
                 namespace.enter()
-                taps |= self._tap(names, self._interfaces(names), len(found))
-            except OSError as error:
-                # It is gone again, or not ours to enter; but the root is.
-                if namespace.held_by == "root" or error.errno == errno.EMFILE:
+            except OSError:  # It is gone again, or not ours to enter; but the root is.
+                if namespace.held_by == "root":
                     raise
+                continue
+            taps |= self._tap(names, self._interfaces(names), len(found))
         found[0].enter()
         for key in self._rings.keys() - taps:
             self._drain()

@@ -18,6 +18,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable
 from contextlib import suppress
+from errno import ENODEV
 from typing import TYPE_CHECKING, NamedTuple
 
 from netviz.graphs import MIRRORED, NUMBERED
@@ -104,9 +105,13 @@ class Sampling(Capture):
         for key, kind in ends.items():
             if key not in self._rings and len(self._rings) < _MOST_TAPS:
                 filtered = program(both=kind in _BOTH_WAYS)
-                with suppress(OSError):  # It is gone already.
+                try:
                     ring = Ring(names, key[1], _BLOCKS, filtered, size=_SIZE, age=_AGE)
-                    self._rings[key], self._taps[key] = ring, _Tap()
+                except OSError as error:
+                    if error.errno == ENODEV:  # It is gone already.
+                        continue
+                    raise
+                self._rings[key], self._taps[key] = ring, _Tap()
         return {*ends}
 
     def _turn(self, events: Events) -> None:

@@ -35,7 +35,9 @@ def artists(shape: Shape, theme: Theme, measure: Measure) -> Iterator[Artist]:
     elif isinstance(shape, Disc):
         yield from _disc(shape, theme)
     else:
-        yield _text(shape, theme, theme.boxes["frame"][0])
+        # These stand on the page, or in a box, all other words on the frame.
+        is_bare = shape.style in ("title", "warning")
+        yield _text(shape, theme, None if is_bare else theme.boxes["frame"][0])
 
 
 def _box(box: Box, theme: Theme) -> Iterator[Artist]:

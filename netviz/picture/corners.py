@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import count, pairwise, takewhile
+from itertools import count, pairwise, product, takewhile
 from typing import TYPE_CHECKING
 
 from netviz.picture.lines import Line, holds, off, sideways
@@ -24,6 +24,11 @@ _RIM = 4.0
 _INSET = 18.0
 _EDGE = 6.0
 _AROUND = range(-240, 241, 20)
+_DEPTHS = (20, 24, 16, 28)
+"""How far past its tag a way ends that ends in a box; the preferred one first."""
+_HEAD = 8.0
+_ALONG = (9.0, 7.0, 11.0)
+"""How far behind its box's edge it ends where there is room only beside the tag."""
 
 
 class Corners:
@@ -66,6 +71,37 @@ class Corners:
             points += cable or self.known[ends]
             points.append(at[n + 1])
         return points, at
+
+    def past(
+        self, tag: Port, before: Point, at: Point, taken: Iterable[Extent]
+    ) -> tuple[list[Point], Extent] | None:
+        """Return how a way that comes to a tag goes on into its box, and the extent of its end.
+
+        It is a stroke that meets nothing that is taken, if it can: straight on, or out of the tag
+        sideways. None for a tag without a box.
+        """
+        x, y = self._turn(tag, (tag.x, tag.y), True, at)
+        if (x, y) == (tag.x, tag.y):
+            return None
+        u, v = (x > tag.x) - (x < tag.x), (y > tag.y) - (y < tag.y)
+        edge, half = abs(x - tag.x) + abs(y - tag.y) - _DEEP, (tag.h if u else tag.w) / 2
+
+        def spot(aside: float, deep: float) -> Point:
+            return tag.x + u * deep + abs(v) * aside, tag.y + v * deep + abs(u) * aside
+
+        own = at[1] - tag.y if u else at[0] - tag.x
+        lanes = [own, *range(int(_HEAD - half), int(half - _HEAD) + 1, 4)]
+        lanes.sort(key=lambda it: abs(it - own))
+        ways: list[tuple[list[Point], Extent]] = []
+        for deep, lane in product(_DEPTHS, lanes):
+            room = _spanned(spot(lane - _HEAD, edge), spot(lane + _HEAD, edge + deep))
+            ways.append(([spot(lane, 0), spot(lane, edge + deep)], room))
+        for high, deep, hand in product(_ALONG, _DEPTHS, (1, -1) if own > 0 else (-1, 1)):
+            end = hand * (half + deep)
+            room = _spanned(spot(hand * half, high - _HEAD + 1), spot(end, high + _HEAD - 1))
+            ways.append(([spot(own, high), spot(end, high)], room))
+        others = [*taken, off(_spanned(before, at), _RIM)]
+        return next((it for it in ways if not any(meet(it[1], each) for each in others)), ways[0])
 
     def _beside(self, a: Place, b: Place) -> list[Point]:
         """Return the way along the cable between two tags, beside it; nothing if there is none."""
@@ -127,6 +163,15 @@ class Corners:
         by = (place.h / 2 if v else place.w / 2) + _DEEP
         by = by if inner or gap > 2 or holds(off(box.extent, 1), toward) else -by
         return at[0] + u * by, at[1] + v * by
+
+
+def meet(a: Extent, b: Extent) -> bool:
+    """Tell whether two extents overlap."""
+    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
+
+
+def _spanned(a: Point, b: Point) -> Extent:
+    return min(a[0], b[0]), min(a[1], b[1]), max(a[0], b[0]), max(a[1], b[1])
 
 
 def _middle(extent: Extent) -> Point:

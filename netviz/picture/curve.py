@@ -3,8 +3,8 @@
 The way runs through the tags of its hops, under them: along a cable a little to its left, and from
 one tag of a box to another one inside of the box, near its edge. Each hop has a disc on the curve,
 beside its tag, where no word is; where the way itself cannot avoid a word, it is interrupted.
-Copies, as a bridge makes them when it floods, leave the way where
-they were made.
+A packet that comes in and is lost ends past the tag, in the box. Copies, as a bridge makes them
+when it floods, leave the way where they were made.
 
 Pure. A place that the picture does not show, as in a folded box, is passed over.
 """
@@ -16,8 +16,9 @@ from dataclasses import dataclass, field, replace
 from itertools import count, pairwise, takewhile
 from typing import TYPE_CHECKING
 
-from netviz.journeys import DELIVERED, LOST
+from netviz.journeys import DELIVERED, DISCARDED, LOST
 from netviz.picture.blocks import gid
+from netviz.picture.corners import meet
 from netviz.picture.lines import Line, holds, off, rounded
 from netviz.picture.shapes import Box, Curve, Disc, Label, Port
 
@@ -67,6 +68,8 @@ class Way:
         self.places = {hop.number: place for hop in journey if (place := self._place(hop))}
         self.discs: dict[int, Disc] = {}
         self.chains: list[_Chain] = []
+        # Of the hops whose packet ends past a tag: where its end is, and in which box.
+        self.ends: dict[int, tuple[Extent, Extent]] = {}
         for number, hops in enumerate(self._rows()):
             self._lay(hops, "copy" if number else "path")
 
@@ -99,7 +102,7 @@ class Way:
             if hop.number <= until and hop.number in self.discs:
                 yield self.discs[hop.number]
                 if hop.fate == LOST:
-                    yield self._lost(self.discs[hop.number])
+                    yield self._lost(hop, self.discs[hop.number])
 
     def packet(self, number: int) -> Iterator[Disc]:
         """Yield a ring around the disc of a hop: always the same one, for it moves."""
@@ -150,10 +153,11 @@ class Way:
             found = (it.line.point(it.at[first]) for it in self.chains if first in it.at)
             start = next(found, None)
         points, spots = self.corners.between([places[n] for n in pinned], start)
+        points += self._past(hops[-1], places, points)
         still = len({place.gid for place in places}) == 1
         line = rounded(points[:1] if still else points)  # What stays in a box has no way.
         where = dict(zip(pinned, line.nearest(spots), strict=True))
-        if isinstance(places[-1], Port) and line.length:
+        if isinstance(places[-1], Port) and line.length and hops[-1].number not in self.ends:
             line = line.cut(0, line.leaves(places[-1].extent))
         chain = _Chain(hops, line, kind)
         self.chains.append(chain)
@@ -167,6 +171,20 @@ class Way:
             self._number(chain, hops[n], (low, at, min(high, line.length)))
             where[n] = chain.at[hops[n].number] if n in loose else where[n]
 
+    def _past(self, hop: Hop, places: list[Place], way: list[Point]) -> list[Point]:
+        """Return how a way goes on, past the tag of its last hop, if the packet ends in the box."""
+        *before, tag = places[-2:]
+        is_in = hop.direction == "in" and hop.fate in (LOST, DISCARDED)
+        if not (is_in and isinstance(tag, Port) and len(way) > 1):
+            return []
+        from_inside = any(tag.owner in (it.gid, getattr(it, "owner", "")) for it in before)
+        taken = [*self.taken, *self.cables]
+        if from_inside or not (found := self.corners.past(tag, way[-2], way[-1], taken)):
+            return []
+        self.ends[hop.number] = found[1], self.corners.shapes[tag.owner].extent
+        self.taken.append(found[1])
+        return found[0]
+
     def _number(self, chain: _Chain, hop: Hop, reach: tuple[float, float, float]) -> None:
         """Give a hop its disc: on the curve beside its tag, or else around it."""
         chain.at[hop.number] = reach[1]
@@ -178,7 +196,8 @@ class Way:
         state = chain.kind if hop.packet else "inferred"
         disc = Disc(f"hop-{text}", 0, 0, text, self.say(hop), state, wide, size)
         last = hop is chain.hops[-1]
-        room = _END + _RIM * (hop.fate == LOST) if last else 0.0
+        has_arrow = last and hop.number not in self.ends
+        room = _END + _RIM * (hop.fate == LOST) if has_arrow else 0.0
         spots = (
             _along(*reach, back_first=hop.direction == "in" or last) if chain.line.length else []
         )
@@ -187,7 +206,7 @@ class Way:
         for at in spots:
             x, y = chain.line.point(at)
             made = replace(disc, x=x, y=y)
-            apart = isinstance(place, Box) or not _meet(off(made.extent, room), place.extent)
+            apart = isinstance(place, Box) or not meet(off(made.extent, room), place.extent)
             if apart and self._is_free(off(made.extent, _RIM)):
                 chain.at[hop.number] = at
                 break
@@ -213,12 +232,19 @@ class Way:
         tried.sort(key=lambda it: abs(it.x - u) + abs(it.y - v))
         return next((it for it in tried if self._is_free(off(it.extent, 1))), tried[0])
 
-    def _lost(self, disc: Disc) -> Label:
-        """Return the word beside a hop where a packet was lost."""
-        away = disc.wide / 2 + 9 + self.measure(_LOST, "warning") / 2
-        spots = [(away, 4.0), (-away, 4.0)]
-        spots += [(u, v) for v in (26.0, -18.0, 42.0, -34.0) for u in (0.0, 30.0, -30.0)]
-        labels = [Label(disc.x + u, disc.y + v, _LOST, "warning") for u, v in spots]
+    def _lost(self, hop: Hop, disc: Disc) -> Label:
+        """Return the word beside the end of a way, or beside its hop, where a packet was lost."""
+        half, spots = self.measure(_LOST, "warning") / 2, list["Point"]()
+        if hop.number in self.ends:
+            end, box = self.ends[hop.number]
+            x, y = (end[0] + end[2]) / 2, (end[1] + end[3]) / 2 + 4
+            near = (end[2] + 3 + half, y), (end[0] - 3 - half, y), (x, end[3] + 13), (x, end[1] - 6)
+            spots += [(x, y) for x, y in near if box[0] + half < x - 4 and x + 4 < box[2] - half]
+        away = disc.wide / 2 + 9 + half
+        spots += [(disc.x + away, disc.y + 4), (disc.x - away, disc.y + 4)]
+        more = ((u, v) for v in (26.0, -18.0, 42.0, -34.0) for u in (0.0, 30.0, -30.0))
+        spots += [(disc.x + u, disc.y + v) for u, v in more]
+        labels = [Label(x, y, _LOST, "warning") for x, y in spots]
         extents = ((label, label.extent(self.measure)) for label in labels)
         free = (label for label, it in extents if self._is_free(it) and not _some(it, self.cables))
         return next(free, labels[0])
@@ -260,8 +286,4 @@ def _along(low: float, at: float, high: float, *, back_first: bool) -> list[floa
 
 
 def _some(extent: Extent, others: Iterable[Extent]) -> bool:
-    return any(_meet(extent, other) for other in others)
-
-
-def _meet(a: Extent, b: Extent) -> bool:
-    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
+    return any(meet(extent, other) for other in others)

@@ -39,6 +39,7 @@ class Frame:
     ``changed`` are the ids of what is otherwise than in the frame before, ``told`` tells it, and
     ``trouble`` why the picture may not be what is so. In a recording it has the second that it was
     taken ``at``, and the ``command`` before it; of a journey, what the packet is at this ``hop``.
+    The first one of a trace has what the command ``printed``.
     """
 
     plan: Plan
@@ -51,6 +52,7 @@ class Frame:
     at: float | None = None
     command: str | None = None
     hop: JSON | None = None
+    printed: str = ""
 
     @property
     def svg(self) -> str:
@@ -101,8 +103,10 @@ def film(frames: Iterable[Frame]) -> bytes:
         order = [parts.setdefault(part, len(parts)) for part in frame.parts]
         about = {name: told.setdefault(card, len(told)) for name, card in frame.cards.items()}
         changes: JSON = {"changed": frame.changed, "told": frame.told, "trouble": frame.trouble}
-        when: JSON = {} if frame.at is None else {"at": frame.at, "command": frame.command}
-        when |= {"hop": frame.hop} if frame.hop else {}
+        is_still = frame.at is None and not frame.hop
+        when: JSON = {} if is_still else {"at": frame.at, "command": frame.command}
+        more = {"hop": frame.hop, "printed": frame.printed}
+        when |= {name: value for name, value in more.items() if value}
         shot.append(shown | {"order": order, "cards": about} | changes | when)
     pool = [card.to_dict() for card in told]
     return zlib.compress(json.dumps({"parts": [*parts], "cards": pool, "frames": shot}).encode())

@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from netviz.journeys import LOST
+from netviz.picture.words import short
 from netviz.text import printable
 
 if TYPE_CHECKING:
@@ -25,14 +26,19 @@ COLUMNS = ("hop", "where", "way", "what changed", "why")
 _MOST_BYTES = 256
 
 
-def title(journey: Journey) -> str:
-    """Return what a journey was of, and how it ended."""
-    return printable(f"{journey.title} · {_fate(journey.fate)}")
+def title(journey: Journey, limit: int = 1000) -> str:
+    """Return what a journey was of, in so many letters at most, and how it ended."""
+    return f"{short(journey.title, limit)} · {_fate(journey.fate)}"
+
+
+def where(hop: Hop) -> str:
+    """Return the device of a hop, or where it has none, as in a stack, its namespace."""
+    return printable(str(hop.where).removesuffix(":"))
 
 
 def place(hop: Hop) -> str:
     """Return where a hop is, which way the packet goes there, and what the place is."""
-    return printable(" · ".join(filter(None, (str(hop.where), hop.direction, hop.role))))
+    return " · ".join(filter(None, (where(hop), hop.direction, printable(hop.role))))
 
 
 def said(hop: Hop) -> str:
@@ -52,7 +58,7 @@ def why(hop: Hop) -> list[str]:
 
 def told(journey: Journey) -> str:
     """Return a journey in one sentence."""
-    places = ", ".join(str(hop.where) for hop in journey)
+    places = ", ".join(where(hop) for hop in journey)
     return printable(f"The journey of {journey.title}: {places}; {_fate(journey.fate)}.")
 
 
@@ -98,8 +104,8 @@ def headers(journey: Journey, hop: Hop) -> JSON:
         note = "" if (now and was) or not before else "put around" if now else "taken off"
         spans += [(now.start, now.end)] if now and note else ()
         layers.append({"name": either and printable(either.name), "note": note, "fields": fields})
-    shows = [(text, command) for text, command in _reasons(hop) if command]
-    about: JSON = {"title": title(journey), "place": place(hop), "why": shows}
+    about: JSON = {"title": title(journey), "prelude": journey.prelude, "number": hop.number}
+    about |= {"place": place(hop), "why": [*_reasons(hop)]}
     packet = hop.packet
     data, length = (packet.data[:_MOST_BYTES].hex(), packet.length) if packet else ("", 0)
     return about | {"layers": layers, "changed": sorted(spans), "bytes": data, "length": length}
@@ -109,14 +115,16 @@ def _cells(hop: Hop) -> tuple[str, ...]:
     number = str(hop.number)
     if hop.after and hop.after != (hop.number - 1,):
         number += " ← " + ", ".join(map(str, hop.after))
-    where = printable(str(hop.where))
-    return number, where, hop.direction, "\n".join(changed(hop)), "\n".join(why(hop))
+    reasons = why(hop)
+    if hop.fate == LOST and hop.end and hop.end.command:
+        reasons.append(f"see: {printable(hop.end.command)}")
+    return number, where(hop), hop.direction, "\n".join(changed(hop)), "\n".join(reasons)
 
 
 def _reasons(hop: Hop) -> Iterator[tuple[str, str | None]]:
     """Yield why the packet came here and why it ended here, each with the command that shows it."""
     if hop.packet is None:
-        yield "inferred: no tap sees it here", None
+        yield "worked out from the tables: it is not seen there", None
     for reason in hop.reasons:
         yield _printed(reason.text, reason)
     if hop.fate:

@@ -59,6 +59,7 @@ _PAGE = """<!DOCTYPE html>
 <style>
 body {{ margin: 0; padding: 12px 20px; font: 15px/1.5 system-ui, sans-serif; color-scheme: light; }}
 h1 {{ font-size: 18px; margin: 0 0 6px; }}
+main pre {{ white-space: pre-wrap; overflow-wrap: anywhere; }}
 main > table {{ margin: 18px 0; border-collapse: collapse; }}
 main > table caption {{ padding: 4px 0; font-weight: 700; text-align: left; }}
 main > table :is(th, td) {{ padding: 3px 14px 3px 0; text-align: left; vertical-align: top; }}

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, overload
 from xml.etree import ElementTree
@@ -16,7 +17,7 @@ from rich.text import Text
 
 from netviz.errors import NetvizError
 from netviz.graphs import graph
-from netviz.journeys import Followed, Journey
+from netviz.journeys import LOST, Followed, Journey
 from netviz.picture import hops, words
 from netviz.picture.corners import Corners
 from netviz.picture.curve import Way, laid
@@ -39,18 +40,27 @@ WRITTEN = ("html", "json", "pcapng", *FORMATS)
 """The formats of a trace."""
 _WIDTH = 100
 _MOST_SHOWN = 60
+_MOST_PRINTED = 20_000
+"""Letters of a command's output, that a page has of it."""
+_PRINTED = "What the command printed"
 _SPEED = 150.0
 """Pixels a second, of the dot that moves along a curve."""
 _CALM = "@media (prefers-reduced-motion: reduce) { .nv-dot { display: none; } }"
 
 
 def trace(
-    where: str, command: str | Sequence[str] | Flow, *, count: int = 100, timeout: float = 30.0
+    where: str,
+    command: str | Sequence[str] | Flow,
+    *,
+    count: int = 100,
+    timeout: float = 30.0,
+    heard: Callable[[str], object] = lambda piece: None,
 ) -> Trace:
     """Return what became of the packets that a command sends from a namespace, hop by hop.
 
-    The command is a line for the shell, or a ``Flow``: one packet without a program. At most
-    ``count`` packets are told of; after ``timeout`` seconds the command is ended.
+    The command is a line for the shell, or a ``Flow``: one packet without a program. The first
+    ``count`` packets are told of. After ``timeout`` seconds, or by an interrupt, the command is
+    ended, and what was seen is told. ``heard`` is called with what it prints, while it runs.
 
     Equivalent to: ``tcpdump`` on every interface at once, and putting it all together by hand.
 
@@ -58,7 +68,7 @@ def trace(
     """
     from netviz.packets.tracer import follow
 
-    return Trace(follow(where, command, count=count, timeout=timeout))
+    return Trace(follow(where, command, count=count, timeout=timeout, heard=heard))
 
 
 class Trace(Followed, Sequence[Journey]):
@@ -100,8 +110,9 @@ class Trace(Followed, Sequence[Journey]):
     def draw(self, number: int | None = None, *, theme: str = "light") -> Picture:
         """Return the network with the way of a journey over it, its hops numbered.
 
-        Without its ``number``, from 0, it is the first that is not a prelude. In the SVG a dot
-        moves along the way, if the reader's system does not ask for less motion.
+        Without its ``number``, from 0, it is the first that is lost and not a prelude, else the
+        first that is not a prelude. In the SVG a dot moves along the way, if the reader's system
+        does not ask for less motion.
 
         Raises ``NetvizError`` for a journey or a theme that there is not.
         """
@@ -109,7 +120,7 @@ class Trace(Followed, Sequence[Journey]):
             known = ", ".join(THEMES)
             raise NetvizError(f"there is no theme '{theme}'", remedy=f"choose of: {known}")
         journey = self._chosen(number)
-        heading = words.short(journey.title, 48) if journey else None
+        heading = hops.title(journey, 48) if journey else None
         plan = layout(graph(self.network), text_width, title=heading)
         alt = words.alternative(self.network)
         if journey is None:
@@ -121,42 +132,44 @@ class Trace(Followed, Sequence[Journey]):
 
     def frames(self) -> list[Frame]:
         """Return a picture of each hop, by time, and with it what the packet is there."""
-        camera = Camera()
-        base = camera.take(self.network)
+        base = Camera().take(self.network)
+        base = replace(base, trouble=" ".join(self._remarks()) or None)
         corners = Corners(base.plan, text_width)
-        shot: list[tuple[Journey, int, tuple[Shape, ...]]] = []
-        for journey in self.journeys[:_MOST_SHOWN]:
-            way = Way(corners, journey, hops.said)
-            for place, hop in enumerate(journey):
+        shot: list[tuple[int, int, tuple[Shape, ...]]] = []
+        for number in self._shown():
+            way = Way(corners, self[number], hops.said)
+            for place, hop in enumerate(self[number]):
                 now = hop.number
                 over = [*way.packet(now), *way.numbers(now)]
-                shot.append((journey, place, laid(base.plan, way.curves(now), over)))
+                shot.append((number, place, laid(base.plan, way.curves(now), over)))
         shapes = dict.fromkeys(shape for *_, some in shot for shape in some)
         drawn = dict(zip(shapes, pieces(base.plan, THEMES["light"], [*shapes]), strict=True))
-        frames = (self._frame(base, *each, tuple(drawn[it] for it in each[-1])) for each in shot)
-        return [*frames] or [base]
+        frames = [self._frame(base, *each, tuple(drawn[it] for it in each[-1])) for each in shot]
+        first, *rest = frames or [base]
+        return [replace(first, printed=self._printed()), *rest]
 
     def _frame(
         self,
         base: Frame,
-        journey: Journey,
+        number: int,
         place: int,
         shapes: tuple[Shape, ...],
         parts: tuple[str, ...],
     ) -> Frame:
-        """Return the frame of one hop."""
-        hop, packets = journey.hops[place], [hop.packet for hop in journey.hops[: place + 1]]
-        times = [packet.at for packet in packets if packet] or [0]
-        which = f"{place + 1} of {len(journey.hops)} · {printable(str(hop.where))}"
+        """Return the frame of one hop, with the seconds since the first packet was seen."""
+        journey = self[number]
+        hop, chosen = journey.hops[place], journey is self._chosen(None)
+        which = f"packet {number + 1} of {len(self)} · hop {place + 1} of {len(journey.hops)}"
         return Frame(
             plan=replace(base.plan, shapes=shapes),
             parts=parts,
             cards=base.cards,
             alt=f"{hops.said(hop)}. {base.alt}",
-            told=(*hops.changed(hop), *hops.why(hop)),
-            at=(times[-1] - times[0]) / 1e9,
-            command=f"{which} · {hop.direction}",
-            hop=hops.headers(journey, hop),
+            told=tuple(hops.changed(hop)),
+            trouble=base.trouble,
+            at=(hop.packet.at - self._start) / 1e9 if hop.packet else None,
+            command=f"{which} · {hops.where(hop)} · {hop.direction}",
+            hop=hops.headers(journey, hop) | {"journey": number, "chosen": chosen},
         )
 
     def to_dict(self) -> JSON:
@@ -200,12 +213,28 @@ class Trace(Followed, Sequence[Journey]):
 
     def _chosen(self, number: int | None) -> Journey | None:
         if number is None:
-            own = (journey for journey in self if not journey.prelude)
-            return next(own, next(iter(self), None))
+            own = [journey for journey in self if not journey.prelude]
+            lost = [journey for journey in own if journey.fate == LOST]
+            return next(iter(lost or own or self), None)
         if not -len(self) <= number < len(self):
             count = f"it has {len(self)} journeys, counted from 0"
             raise NetvizError(f"there is no journey {number}", remedy=count)
         return self.journeys[number]
+
+    @cached_property
+    def _start(self) -> int:
+        return min((hop.packet.at for each in self for hop in each if hop.packet), default=0)
+
+    def _shown(self) -> list[int]:
+        """Return the numbers of the journeys that a page has; the one to begin with is in it."""
+        chosen = (n for n, each in enumerate(self) if each is self._chosen(None))
+        return sorted({*chosen, *range(min(len(self), _MOST_SHOWN))})
+
+    def _printed(self) -> str:
+        """Return what the command printed, or the beginning of it."""
+        text, rest = self.output[:_MOST_PRINTED].expandtabs(), len(self.output) - _MOST_PRINTED
+        more = [f"… and {rest} more letters"] if rest > 0 else []
+        return "\n".join([*map(printable, text.splitlines()), *more])
 
     def _remarks(self) -> Iterator[str]:
         if not self.journeys:
@@ -215,12 +244,13 @@ class Trace(Followed, Sequence[Journey]):
 
     def _still(self) -> str:
         """Return the picture and the tables as HTML: what stands where nothing plays."""
-        tables = "".join(hops.html(journey) for journey in self.journeys[:_MOST_SHOWN])
-        more = len(self) - _MOST_SHOWN
-        remarks = [*self._remarks()]
-        if more > 0:
-            remarks.append(f"{more} more journeys are not shown.")
+        shown, remarks = self._shown(), [*self._remarks()]
+        tables = "".join(hops.html(self[number]) for number in shown)
+        if len(self) > len(shown):
+            remarks.append(f"{len(self) - len(shown)} more journeys are not shown.")
         told = "".join(f"<p>{line}</p>\n" for line in remarks)
+        if printed := escape(self._printed()):
+            told += f"<details><summary>{_PRINTED}</summary><pre>{printed}</pre></details>\n"
         return f"{boxed(self.draw().svg)}\n{tables}{told}"
 
     def _ipython_display_(self) -> None:

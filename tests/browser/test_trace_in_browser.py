@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -59,8 +60,13 @@ def layers(visit: Visit) -> Locator:
     return visit.page.locator(".nv-layers table")
 
 
+def journeys(visit: Visit) -> Locator:
+    return visit.page.get_by_role("combobox", name="Journey")
+
+
 def to(visit: Visit, text: str) -> None:
-    """Step until something is told."""
+    """Step from the first journey's first hop on until something is told."""
+    journeys(visit).select_option(index=0)
     visit.page.locator("body").click(position={"x": 5, "y": 5})
     for _ in range(60):
         if text in moment(visit):
@@ -70,8 +76,7 @@ def to(visit: Visit, text: str) -> None:
 
 
 def test_journey_begins_with_its_first_hop_and_is_stepped_by_keys_and_buttons(visit: Visit) -> None:
-    assert "1 of" in moment(visit)
-    assert "0.0 µs" in moment(visit)
+    assert re.match(r"packet 3 of \d · hop 1 of 4 · net1:v1 · out · [\d.]+ (µs|ms)", moment(visit))
     assert visit.page.locator('.nv svg [id^="hop-"]').count() == 2  # Its number, and the ring.
     visit.page.keyboard.press("ArrowRight")
     assert visit.page.locator(".nv svg #hop-2").is_visible()
@@ -94,8 +99,58 @@ def test_packet_moves_to_the_hop_that_is_told_of(visit: Visit) -> None:
     assert max(abs(ring[0] - number[0]), abs(ring[1] - number[1])) <= 1
 
 
+def test_journeys_are_listed_by_their_fate_and_chosen_by_keys(visit: Visit) -> None:
+    told = journeys(visit).locator("option").all_inner_texts()
+    assert re.match("1 · prelude: ARP: .* · delivered", told[0])
+    assert re.match("3 · ICMP echo request.* · delivered", told[2])
+    assert journeys(visit).input_value() == "2"
+    journeys(visit).focus()
+    visit.page.keyboard.press("ArrowDown")
+    assert moment(visit).startswith("packet 4 of")
+    visit.page.keyboard.press("Home")
+    assert "packet 1 of" in moment(visit)
+    assert "0.0 µs" in moment(visit)
+    visit.page.get_by_role("button", name="Step back").focus()
+    visit.page.get_by_role("slider").press("End")
+    assert journeys(visit).input_value() == str(len(told) - 1)
+
+
+def test_click_on_a_number_goes_to_its_hop(visit: Visit) -> None:
+    for _ in range(3):
+        visit.page.keyboard.press("ArrowRight")
+    assert "hop 4 of 4" in moment(visit)
+    visit.page.locator(".nv svg #hop-2").click()
+    assert re.match("packet 3 of . · hop 2 of 4", moment(visit))
+    assert visit.page.locator(".nv svg #hop-3").count() == 0
+
+
+def test_reason_is_told_once_with_a_command_to_copy(visit: Visit) -> None:
+    to(visit, "root:v2_r")
+    reasons = visit.page.locator(".nv-headers li", has_text="masquerade")
+    assert reasons.count() == 1
+    assert "masquerade" not in moment(visit)
+    assert reasons.get_by_role("button", name=re.compile("^Copy: ")).is_visible()
+
+
+def test_what_the_command_printed_is_unfolded(visit: Visit) -> None:
+    printed = visit.page.get_by_text("1 packets transmitted")
+    assert not printed.is_visible()
+    visit.page.get_by_text("What the command printed").focus()
+    visit.page.keyboard.press("Enter")
+    assert printed.is_visible()
+
+
+def test_narrow_screen_has_rows_of_eight_bytes(visit: Visit) -> None:
+    visit.page.set_viewport_size({"width": 390, "height": 800})
+    to(visit, "root:v2_r")
+    rows = visit.page.locator(".nv-headers > div > pre").inner_text().splitlines()
+    assert [row.split()[0] for row in rows[:3]] == ["0000", "0008", "0010"]
+    assert visit.page.evaluate("document.documentElement.scrollWidth") <= 390
+    visit.shoot("trace-narrow", whole=True)
+
+
 def test_headers_are_shown_by_layer_and_what_changed_is_marked(visit: Visit) -> None:
-    to(visit, "ICMP echo request")
+    to(visit, "packet 3 of")
     assert layers(visit).locator("caption").all_inner_texts()[:3] == ["Ethernet", "IPv4", "ICMP"]
     assert visit.page.locator(".nv-changed").count() == 0
     to(visit, "root:v2_r")
@@ -119,7 +174,7 @@ def test_headers_are_shown_by_layer_and_what_changed_is_marked(visit: Visit) -> 
 def test_every_hop_is_accessible(visit: Visit, theme: str) -> None:
     visit.page.emulate_media(color_scheme=theme, reduced_motion="reduce")
     visit.page.evaluate(AXE.read_text())
-    for text in ("ICMP echo request", "root:v2_r"):
+    for text in ("packet 3 of", "root:v2_r"):
         to(visit, text)
         told = visit.page.evaluate("(levels) => axe.run({ runOnly: levels })", LEVELS)
         assert [rule["id"] for rule in told["violations"]] == []
@@ -162,6 +217,18 @@ def test_hostile_names_are_text(tmp_path: Path) -> None:
             assert visit.page.locator("main :is(i, b:not(pre b))").count() == 0
             visit.page.keyboard.press("ArrowRight")
         assert HOSTILE in visit.page.locator("main").inner_text()
+        assert (visit.errors, visit.said) == ([], [])
+
+
+def test_nothing_seen_is_said_by_the_player(tmp_path: Path) -> None:
+    netviz.bridge(2).up()
+    netviz.trace("net1", "echo '<b>nothing'").save(tmp_path / "none.html")
+    with browsing() as visit:
+        visit.page.goto((tmp_path / "none.html").as_uri())
+        visit.page.locator(".nv svg > g").first.wait_for()
+        assert visit.page.get_by_role("alert").inner_text().endswith("No packet was seen.")
+        visit.page.get_by_text("What the command printed").click()
+        assert visit.page.get_by_text("<b>nothing", exact=True).is_visible()
         assert (visit.errors, visit.said) == ([], [])
 
 

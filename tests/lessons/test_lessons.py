@@ -155,11 +155,11 @@ def test_04_bridge(own_lab: Notebook) -> None:
     assert said[26].count("ICMP echo request") == 1
     assert said[26].count("ICMP echo reply") == 0
     request = said[29].split("ICMP echo request")[1].split("ICMP echo reply")[0]
-    assert re.search(r"3 +root:br0 +through +inferred.*\n +flooded to every other", request)
+    assert re.search(r"3 +root:br0 +through +work(?:.*\n)+? +flooded to every other", request)
     assert re.search(r"net3:eth0 +in +discarded", request)
     assert re.search(r"net2:eth0 +in +delivered", request)
     request = said[32].split("ICMP echo request")[1].split("ICMP echo reply")[0]
-    assert re.search(r"3 +root:br0 +through +inferred.*\n +br0's FDB: \S+ is behind p2", request)
+    assert re.search(r"3 +root:br0 +through +work(?:.*\n)+? +br0's FDB: \S+ is behind p2", request)
     assert re.search(r"5 +net2:eth0 +in +delivered", request)
     assert "net3" not in request
     assert "ageing_time 30000" in said[35]

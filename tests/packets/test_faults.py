@@ -27,9 +27,9 @@ class Fault(NamedTuple):
     sender: str = "net1"
 
 
-PING = "ping -c1 -W1 10.1.1.2"
-FAR = "ping -c1 -W1 10.1.2.2"
-POD = "ping -c1 -W1 10.7.0.2"
+PING = "ping -c1 -W0.3 10.1.1.2"
+FAR = "ping -c1 -W0.3 10.1.2.2"
+POD = "ping -c1 -W0.3 10.7.0.2"
 SENT, ASKED, REQUEST, ANSWER = "what was for", "ARP: who has", "ICMP echo request", "the answer to"
 FILTER = "table ip guard {{ chain {0} {{ type filter hook {0} priority 0; {1}; }}; }}"
 STATE = """
@@ -111,11 +111,11 @@ FAULTS = {
         ROUTER, "ip -n net1 route delete default", FAR, SENT, "net1:", "no route"
     ),
     "the router has no route": Fault(
-        *(ROUTER, "", "ping -c1 -W1 10.9.9.9", REQUEST, "router:eth1"),
+        *(ROUTER, "", "ping -c1 -W0.3 10.9.9.9", REQUEST, "router:eth1"),
         "router has no way to 10.9.9.9: no route",
     ),
     "a route that refuses": Fault(
-        *(ROUTER, "ip -n router route add blackhole 10.8.0.0/16", "ping -c1 -W1 10.8.0.1"),
+        *(ROUTER, "ip -n router route add blackhole 10.8.0.0/16", "ping -c1 -W0.3 10.8.0.1"),
         *(REQUEST, "router:eth1", "router has no way to 10.8.0.1: blackhole"),
     ),
     "no route back": Fault(
@@ -132,7 +132,7 @@ FAULTS = {
         + "ip -n net1 address add 10.5.5.5/32 dev lo\n"
         + "ip -n net1 neighbour add 10.1.1.1 dev veth0 lladdr "
         + f"$({NETNS} router cat /sys/class/net/eth1/address)",
-        *("", "ping -c1 -W1 -I 10.5.5.5 10.1.2.2", REQUEST, "router:eth1"),
+        *("", "ping -c1 -W0.3 -I 10.5.5.5 10.1.2.2", REQUEST, "router:eth1"),
         "rp_filter: the way back to 10.5.5.5 is not by eth1",
     ),
     "a filter in the router": Fault(
@@ -160,11 +160,11 @@ FAULTS = {
         "port2, but that has an MTU of 1000, and the packet has 1428 bytes",
     ),
     "nobody has the address": Fault(
-        *(BRIDGE, "", "ping -c1 -W1 10.1.1.9", SENT, "net1:veth0"),
+        *(BRIDGE, "", "ping -c1 -W0.3 10.1.1.9", SENT, "net1:veth0"),
         "nobody on veth0 answers for 10.1.1.9",
     ),
     "nobody behind the router has it": Fault(
-        *(ROUTER, "", "ping -c1 -W1 10.1.2.9", REQUEST, "router:eth1"),
+        *(ROUTER, "", "ping -c1 -W0.3 10.1.2.9", REQUEST, "router:eth1"),
         "nobody on eth2 answers for 10.1.2.9",
     ),
     "two have the address": Fault(
@@ -194,7 +194,7 @@ FAULTS = {
         "the command says: ping: local error: message too long",
     ),
     "no route comes before the time to live": Fault(
-        ROUTER, "", "ping -c1 -W1 -t1 10.9.9.9", REQUEST, "router:eth1", "no way to 10.9.9.9"
+        ROUTER, "", "ping -c1 -W0.3 -t1 10.9.9.9", REQUEST, "router:eth1", "no way to 10.9.9.9"
     ),
     "nobody listens to TCP": Fault(
         *(BRIDGE, "", Flow("10.1.1.2", "tcp", 81), "TCP SYN", "net2:veth0"),

@@ -22,6 +22,7 @@ from test_pages import Page
 import netviz
 from netviz.errors import NetvizError
 from netviz.graphs import graph
+from netviz.journeys import Reason
 from netviz.picture import hops
 from netviz.picture.corners import Corners
 from netviz.picture.curve import Way
@@ -162,10 +163,37 @@ def test_lost_packet_has_a_cross_and_a_word() -> None:
     assert [each.text for each in drawn.numbers(99) if not isinstance(each, Disc)] == ["✗ lost"]
 
 
+@pytest.mark.parametrize(("name", "kind"), [("lost", "lost"), ("flooded", "copy")])
+def test_what_ends_at_a_hop_in_ends_past_the_tag_in_the_box_and_hides_no_word(
+    name: str, kind: str
+) -> None:
+    plan, drawn = way(name)
+    (number, (extent, box)), *rest = drawn.ends.items()
+    assert not rest
+    tag = drawn.places[number]
+    assert isinstance(tag, Port)
+    assert box == drawn.corners.shapes[tag.owner].extent
+    (curve,) = (each for each in drawn.curves(99) if each.kind == kind)
+    for x, y in (point for stroke in curve.head for point in stroke):
+        assert box[0] < x < box[2]
+        assert box[1] < y < box[3]
+        assert not any(meet((x, y, x, y), port.extent) for port in plan.ports)
+        assert extent[0] <= x <= extent[2]
+    words = [label.extent(text_width) for label in plan.labels]
+    assert not any(meet(extent, it) for it in [tag.extent, *words])
+    assert [*case(name)[1]][number - 1].direction == "in"
+
+
+def test_no_plate_is_behind_a_title() -> None:
+    svg = trace("lost").draw().svg
+    heading = next(part for part in svg.splitlines() if "LOST</text>" in part)
+    assert "<path" not in heading
+
+
 def test_inferred_hop_looks_otherwise_and_says_so() -> None:
     drawn = way("bridged")[1]
     assert [disc.state for disc in drawn.discs.values()].count("inferred") == 1
-    assert "inferred: no tap sees it" in drawn.discs[3].title
+    assert "worked out from the tables: it is not seen there" in drawn.discs[3].title
 
 
 def test_what_the_picture_does_not_show_is_passed_over() -> None:
@@ -183,8 +211,35 @@ def test_frames_grow_by_a_hop_and_the_packet_keeps_its_id() -> None:
     counts = [sum(bool(re.fullmatch(r"hop-\d+", it)) for it in each) for each in ids]
     assert counts == [1, 2, 3, 4, 5]
     assert all(each.count("hop-now") == 1 for each in ids)
-    assert [frame.command for frame in frames][2] == "3 of 5 · root:br1 · through"
-    assert [round(frame.at * 1e6, 1) for frame in frames if frame.at is not None][-1] == 29.2
+    assert frames[2].command == "packet 1 of 1 · hop 3 of 5 · root:br1 · through"
+    assert [frame.at and round(frame.at * 1e6, 1) for frame in frames] == [0, 7.3, None, 21.9, 29.2]
+
+
+def test_frames_tell_their_journey_and_with_which_one_begins() -> None:
+    frames = trace("flooded", "bridged", "lost").frames()
+    told = [(frame.hop["journey"], frame.hop["number"]) for frame in frames if frame.hop]
+    assert told == [*((0, n) for n in range(1, 8)), *((1, n) for n in range(1, 6)), (2, 1), (2, 2)]
+    assert [it.hop["journey"] for it in frames if it.hop and it.hop["chosen"]] == [2, 2]
+    assert {it.hop["prelude"] for it in frames if it.hop and it.hop["journey"] == 0} == {True}
+    assert {frame.command.split(" · ")[0] for frame in frames[-2:] if frame.command} == {
+        "packet 3 of 3"
+    }
+
+
+def test_journey_to_begin_with_is_shown_however_late_it_comes() -> None:
+    network, whole = case("bridged")
+    short = replace(whole, hops=whole.hops[:1])
+    made = Trace(travels.followed(network, *[replace(short, prelude=True)] * 70, whole))
+    assert [it.hop["journey"] for it in made.frames() if it.hop and it.hop["chosen"]] == [70] * 5
+    assert "9 more journeys are not shown" not in made.to_html()
+    assert "10 more journeys are not shown" in made.to_html()
+
+
+def test_first_lost_journey_is_drawn_else_the_first_that_is_no_prelude() -> None:
+    assert "; LOST." in trace("flooded", "bridged", "lost").draw().alt
+    assert "LOST" in trace("bridged", "lost").draw().svg
+    assert "id 7 seq 1 · delivered" in trace("flooded", "bridged").draw().svg
+    assert "ARP request" in trace("flooded").draw().svg
 
 
 def test_headers_say_what_was_put_around_and_what_changed() -> None:
@@ -209,6 +264,39 @@ def test_table_tells_number_place_way_changes_and_why() -> None:
     assert "LOST: nft dropped it" in trace("lost").table()
     assert repr(trace("lost")) == trace("lost").table()
     assert all(len(line) <= 60 for line in trace("masqueraded").table(60).splitlines())
+
+
+def test_lost_reason_is_followed_by_its_command_and_a_stack_has_no_colon() -> None:
+    network, journey = case("lost")
+    end = Reason("no route", "ip -n net1 route get 10.9.9.9")
+    nowhere = replace(journey.hops[0].where, index=0, name="")
+    hop = replace(journey.hops[0], where=nowhere, fate="lost", end=end)
+    made = Trace(travels.followed(network, replace(journey, hops=(hop,))))
+    see = "see: ip -n net1 route get 10.9.9.9"
+    assert re.search(rf"1 +net1 +out +LOST: no route\n +{see}", made.table())
+    assert f"LOST: no route<br>{see}" in made.to_html()
+    assert "net1:" not in made.table()
+    (frame,) = made.frames()
+    assert frame.command == "packet 1 of 1 · hop 1 of 1 · net1 · out"
+    assert frame.hop
+    assert frame.hop["why"] == [("LOST: no route", end.command)]
+    assert frame.told == ()
+
+
+def test_what_the_command_printed_is_text() -> None:
+    made = trace("bridged", output="<b>\x1b[31m 1\t2\nend")
+    first, *rest = made.frames()
+    assert first.printed == r"<b>\x1b[31m 1      2" + "\nend"
+    assert {frame.printed for frame in rest} == {""}
+    page = Page(made.to_html())
+    assert page.tags == Page(trace("bridged").to_html()).tags
+    assert "What the command printed" in page.texts
+    assert "details" not in Page(trace("bridged", output="").to_html()).tags
+    assert (
+        trace("bridged", output="a" * 30_000)
+        .frames()[0]
+        .printed.endswith("… and 10000 more letters")
+    )
 
 
 def test_alternative_text_tells_the_way() -> None:
@@ -294,13 +382,15 @@ def test_nothing_seen_is_said_and_drawn() -> None:
     empty = Trace(replace(travels.pinged(), journeys=(), packets=()))
     assert empty.table() == "No packet was seen."
     assert empty.draw().svg.count("hop-") == 0
+    (frame,) = empty.frames()
+    assert (frame.trouble, frame.printed) == ("No packet was seen.", "1 received")
     assert "No packet was seen." in empty.to_html()
 
 
 def test_command_traces_writes_and_ends_as_its_command_ends(tmp_path: Path) -> None:
     netviz.bridge(2).up()
     files = [f"-o{tmp_path / name}" for name in ("ping.html", "ping.pcapng")]
-    line = [NETVIZ, "trace", "net1", *files, "--", "ping", "-c1", "-W1", "10.1.1.3"]
+    line = [NETVIZ, "trace", *files, "net1", "ping", "-c1", "-W1", "10.1.1.3"]
     done = subprocess.run(line, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("PING 10.1.1.3")

@@ -1,6 +1,6 @@
 // What a box tells of itself, and the commands that tell the same.
 
-import { button, make } from "./kit.js";
+import { button, make, typed } from "./kit.js";
 
 export class Card {
   // `left` is called when it is closed by its button.
@@ -33,9 +33,4 @@ export class Card {
   hide() {
     this.root.hidden = true;
   }
-}
-
-function typed(text) {
-  const copy = button("Copy", `Copy: ${text}`, () => navigator.clipboard?.writeText(text));
-  return make("div", { className: "nv-command" }, make("code", { textContent: text }), copy);
 }

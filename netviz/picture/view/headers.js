@@ -1,29 +1,34 @@
-// A packet's headers at a hop: each layer a table, with what is otherwise than at the hop before
-// marked, and the bytes.
+// Why a packet came to a hop, and its headers there: each layer a table, with what is otherwise than
+// at the hop before marked, and the bytes.
 
-import { make } from "./kit.js";
+import { make, typed } from "./kit.js";
 
-const A_LINE = 16; // Bytes.
+const WIDE = 460; // Pixels, in which there is room for 16 bytes in a row.
 
 export class Headers {
   constructor() {
     const told = { className: "nv-headers", hidden: true, role: "region" };
-    this.root = make("section", { ...told, "aria-label": "The packet at this hop" });
+    this.heading = make("h3");
+    this.why = make("ul", { "aria-live": "polite" });
+    this.rest = make("div");
+    const parts = [this.heading, this.why, this.rest];
+    this.root = make("section", { ...told, "aria-label": "The packet at this hop" }, ...parts);
   }
 
   show(hop) {
     this.root.hidden = !hop;
     if (!hop) return;
     const layers = make("div", { className: "nv-layers" }, ...hop.layers.map(layerTable));
-    const why = make("ul", {}, ...hop.why.map(because));
-    const heading = make("h3", { textContent: hop.place });
-    this.root.replaceChildren(heading, why, layers, ...(hop.bytes ? dump(hop) : []));
+    this.heading.textContent = hop.place;
+    this.why.replaceChildren(...hop.why.map(because));
+    const row = this.root.clientWidth < WIDE ? 8 : 16;
+    this.rest.replaceChildren(layers, ...(hop.bytes ? dump(hop, row) : []));
   }
 }
 
-// What one can look up oneself, and how.
+// A reason, and how one can look it up oneself.
 function because([text, command]) {
-  return make("li", {}, `${text}: `, make("code", { textContent: command }));
+  return make("li", {}, text, command ? typed(command) : "");
 }
 
 function layerTable({ name, note, fields }) {
@@ -39,13 +44,13 @@ function layerTable({ name, note, fields }) {
   return make("table", told, caption, make("tbody", {}, ...rows));
 }
 
-function dump({ bytes: digits, changed, length }) {
+function dump({ bytes: digits, changed, length }, row) {
   const pairs = digits.match(/../g) ?? [];
   const isNew = (n) => changed.some(([from, to]) => from <= n && n < to);
   const shown = make("pre");
   pairs.forEach((pair, n) => {
     const at = n.toString(16).padStart(4, "0");
-    const gap = n % A_LINE ? " " : `${n ? "\n" : ""}${at}  `;
+    const gap = n % row ? " " : `${n ? "\n" : ""}${at}  `;
     shown.append(gap, isNew(n) ? make("b", { textContent: pair }) : pair);
   });
   const rest = length - pairs.length;

@@ -19,6 +19,12 @@ export function button(text, label, act) {
   return make("button", { ...told, "aria-label": label });
 }
 
+// Return a command as one would type it, and a button that copies it.
+export function typed(text) {
+  const copy = button("Copy", `Copy: ${text}`, () => navigator.clipboard?.writeText(text));
+  return make("div", { className: "nv-command" }, make("code", { textContent: text }), copy);
+}
+
 export async function unpacked(data) {
   const packed = new Blob([data]).stream().pipeThrough(new DecompressionStream("deflate"));
   return new Response(packed).json();

@@ -38,7 +38,11 @@ class View {
     this.headers = new Headers();
     const above = [style, this.tools(), this.trouble, this.time.root];
     this.traffic = new Traffic(this.stage.over);
-    const parts = [...above, both, this.traffic.root, this.said, this.headers.root];
+    this.printed = make("pre");
+    const summary = make("summary", { textContent: "What the command printed" });
+    this.output = make("details", { className: "nv-printed" }, summary, this.printed);
+    const below = [this.traffic.root, this.said, this.headers.root, this.output];
+    const parts = [...above, both, ...below];
     this.root = make("div", { className: "nv" }, ...parts);
     this.listen();
     whenItTurns(() => this.recolour(), this.ending.signal);
@@ -71,9 +75,14 @@ class View {
     this.root.addEventListener("focusout", (event) => {
       if (event.relatedTarget) this.held = null; // It went elsewhere; nowhere is with what is gone.
     });
-    this.svg.addEventListener("click", (event) => this.lens.dragged || item(event)?.focus());
+    this.svg.addEventListener("click", (event) => {
+      if (this.lens.dragged) return;
+      const disc = event.target.closest('svg > g[id^="hop-"]');
+      if (disc) this.hop(+disc.id.slice(4));
+      else item(event)?.focus();
+    });
     const nowhere = (event) => {
-      if (!event.target.closest("[tabindex], button, input")) this.held = null;
+      if (!event.target.closest("[tabindex], button, input, select, summary")) this.held = null;
     };
     addEventListener("pointerdown", nowhere, { signal: this.ending.signal });
     this.root.addEventListener("keydown", (event) => this.key(event));
@@ -120,10 +129,22 @@ class View {
     const film = await unpacked(data);
     if (turn !== this.turn) return; // A newer one has come meanwhile.
     // A recording ends with what is so now; a journey is read from its beginning.
-    const last = this.film ? this.time.at === this.time.last : !film.frames[0].hop;
+    const { frames } = film;
+    const last = this.film ? this.time.at === this.time.last : !frames[0].hop;
+    const chosen = this.film ? this.time.at : frames.findIndex(({ hop }) => hop?.chosen);
     this.film = film;
-    this.time.load(film.frames);
-    this.step(last ? film.frames.length - 1 : this.time.at);
+    this.time.load(frames);
+    this.printed.textContent = frames[0].printed ?? "";
+    this.output.hidden = !frames[0].printed;
+    this.step(last ? frames.length - 1 : chosen);
+  }
+
+  // Go to a hop of the journey that is shown, by its number.
+  hop(wanted) {
+    const { journey } = this.frame.hop;
+    const isIt = ({ hop }) => hop.journey === journey && hop.number === wanted;
+    const number = this.film.frames.findIndex(isIt);
+    if (number >= 0) this.step(number); // The ring around a number has none.
   }
 
   step(wanted) {
@@ -204,7 +225,8 @@ class View {
   key(event) {
     if (event.ctrlKey || event.altKey || event.metaKey) return;
     event.stopPropagation(); // JupyterLab has other ideas for arrows and letters.
-    if (event.target !== this.time.slider && this.pressed(event)) event.preventDefault();
+    const isIts = event.target.matches("input, select"); // These have a use for keys themselves.
+    if (!isIts && this.pressed(event)) event.preventDefault();
   }
 
   // Do what a key is for; tell whether it is for anything.
