@@ -150,11 +150,9 @@ class Facts:
 
     def is_refused(self, spot: Spot) -> bool:
         """Tell whether a namespace answered that nobody listens: by ICMP, or by a TCP reset."""
-        error, key = self.error(spot), spot.sighting.key
-        exact = key[2] if key[0] == "segment" else ()
-        reset = isinstance(exact, tuple) and exact and (spot.space.id, exact[0] + 1) in self.resets
+        error, asked = self.error(spot), spot.sighting.segment
         closed = error is not None and (error.type, error.code) in ((3, 3), (1, 4))
-        return bool(reset) or closed
+        return closed or bool(asked and (spot.space.id, asked.sequence + 1) in self.resets)
 
     def blocked(self, space: Namespace, to: str) -> Reason | None:
         """Return the verdict that ended a packet to an address before it left its namespace."""
@@ -173,9 +171,8 @@ class Facts:
             quoted = getattr(getattr(message, "data", None), "data", None)
             if hasattr(quoted, "src") and hasattr(quoted, "p"):
                 self.errors[first.packet.where.id, *_called(quoted)] = message
-        exact = first.key[2] if first.key[0] == "segment" else ()
-        if isinstance(exact, tuple) and exact and exact[2] & _RESET:
-            self.resets.add((first.packet.where.id, exact[1]))
+        if first.segment and first.segment.flags & _RESET:
+            self.resets.add((first.packet.where.id, first.segment.acknowledgement))
         for each in track.sightings:
             key = each.packet.where.key
             bridge = self.relations.master(key)

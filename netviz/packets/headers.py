@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from functools import lru_cache
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
 from netviz.journeys import Header, Rewrite
-from netviz.packets.parts import VXLAN_PORTS, Part, parts
 
 if TYPE_CHECKING:
-    from netviz.journeys import Packet
+    from netviz.packets.parts import Part
 
 _ICMP = {
     0: "echo reply",
@@ -48,11 +47,6 @@ _ICMP6 = {
 _ETHERTYPES = {0x0800: "IPv4", 0x0806: "ARP", 0x86DD: "IPv6", 0x8100: "VLAN"}
 _PROTOCOLS = {1: "ICMP", 2: "IGMP", 4: "IPv4", 6: "TCP", 17: "UDP", 41: "IPv6", 47: "GRE"}
 _FLAGS = ((2, "SYN"), (16, "ACK"), (1, "FIN"), (4, "RST"), (8, "PSH"), (32, "URG"))
-
-
-def headers(packet: Packet, ports: Collection[int] = VXLAN_PORTS) -> tuple[Header, ...]:
-    """Return a packet's headers with their fields in words."""
-    return tuple(header(part) for part in parts(packet, ports))
 
 
 def rewrites(before: tuple[Header, ...], after: tuple[Header, ...]) -> tuple[Rewrite, ...]:

@@ -179,22 +179,15 @@ def _asks(track: Track) -> object:
     kind, *rest = track.first.key
     if kind == "icmp" and rest[2] in _REPLIES:
         return (_REPLIES[int(str(rest[2]))], *rest[3:])
-    exact = _exact(track)
-    return (exact[0] + 1) % (1 << 32) if exact and exact[2] == _SYN else None
+    said = track.first.segment
+    return (said.sequence + 1) % (1 << 32) if said and said.flags == _SYN else None
 
 
 def _answers(track: Track) -> object:
     """Return by what a packet is known to whoever waits for it."""
     kind, *rest = track.first.key
-    exact = _exact(track)
-    return exact[1] if exact else tuple(rest[2:]) if kind == "icmp" else None
-
-
-def _exact(track: Track) -> tuple[int, ...]:
-    """Return sequence, acknowledgement and flags of a TCP segment without data."""
-    kind, *rest = track.first.key
-    exact = rest[1] if kind == "segment" else ()
-    return exact if isinstance(exact, tuple) else ()
+    said = track.first.segment
+    return said.acknowledgement if said else tuple(rest[2:]) if kind == "icmp" else None
 
 
 def _from(track: Track) -> int:

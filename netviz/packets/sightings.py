@@ -13,7 +13,7 @@ from bisect import bisect
 from collections import defaultdict
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from netviz.packets.parts import VXLAN_PORTS, Part, parts
 
@@ -26,6 +26,16 @@ _ECHOES, _ECHOES6 = (0, 8), (128, 129)
 _CARRIED = 16  # Bytes that are hashed: a ping's time of sending is among them.
 _MARK = 6
 _WORD = 1 << 32
+
+
+class Segment(NamedTuple):
+    """What a TCP header says; ``length`` is that of its data, ``options`` stand for its options."""
+
+    sequence: int
+    acknowledgement: int
+    flags: int
+    length: int
+    options: int
 
 
 @dataclass(slots=True)
@@ -52,6 +62,12 @@ class Sighting:
     def stream(self) -> bool:
         """Tell whether it carries bytes of a TCP stream, which may be cut and joined."""
         return self.key[0] == "stream"
+
+    @property
+    def segment(self) -> Segment | None:
+        """Return what a TCP segment without data says, None for all other packets."""
+        told = self.key[2] if self.key[0] == "segment" else None
+        return told if isinstance(told, Segment) else None
 
 
 def sightings(packets: Iterable[Packet], ports: Collection[int] = VXLAN_PORTS) -> list[Sighting]:
@@ -128,7 +144,7 @@ def _of_stream(
     told = inner.told
     length = max(size - (inner.end - inner.start), 0)
     stream = (*ends, told.sport, told.dport)
-    exact = (told.seq, told.ack, told.flags, length, hash(bytes(told.opts)))
+    exact = Segment(told.seq, told.ack, told.flags, length, hash(bytes(told.opts)))
     key = ("tcp", stream, exact)
     return Sighting(packet, key, told.seq, told.seq + length, depth, ends, ident)
 

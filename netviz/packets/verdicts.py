@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 _COMMAND = ("setpriv", "--pdeathsig", "KILL", "nft", "--handle", "--interactive")
 _HOOKS = dict.fromkeys(("inet", "bridge"), ("prerouting", "output")) | {"arp": ("input", "output")}
-_MARK = "limit rate 200/second burst 50 packets meta nftrace set 1"
+_MARK = "limit rate 200/second burst 250 packets meta nftrace set 1"
 _DONE = {"drop": "dropped", "accept": "accepted"}
 _PATIENCE, _GLANCE, _PAUSE = 3.0, 0.002, 0.02
 _LOOKS = 3  # How often in a row all must be at rest before it is believed.

@@ -11,7 +11,7 @@ import pytest
 from netviz.journeys import Packet, Rewrite
 from netviz.model import Endpoint, Interface, Namespace, Snapshot
 from netviz.packets.facts import Facts
-from netviz.packets.headers import headers, rewrites
+from netviz.packets.headers import header, rewrites
 from netviz.packets.parts import Vxlan, parts
 from netviz.packets.relations import Relations
 from netviz.packets.telling import journey
@@ -27,6 +27,10 @@ _MUTATIONS = 10_000
 
 def packet(data: bytes, link: str = "ether") -> Packet:
     return Packet(0, HERE, "in", bytes(data), len(data), link)
+
+
+def headers(seen: Packet) -> tuple[Header, ...]:
+    return tuple(map(header, parts(seen)))
 
 
 def echo(ttl: int = 64, source: str = "10.1.1.1", sequence: int = 7) -> dpkt.ip.IP:
@@ -76,12 +80,12 @@ def value(told: tuple[Header, ...], name: str, field: str) -> str:
 @pytest.mark.parametrize("names", SAMPLES)
 def test_headers_are_found_inwards_and_cover_the_packet(names: str) -> None:
     told = headers(packet(SAMPLES[names]))
-    assert " ".join(header.name for header in told) == names
-    assert [header.start for header in told] == [0, *(header.end for header in told[:-1])]
-    for header in told:
-        assert len(header.fields) == len(header.spans)
-        inside = [header.start <= start <= end <= header.end for start, end in header.spans]
-        assert all(inside) or header.name == "Data"
+    assert " ".join(it.name for it in told) == names
+    assert [it.start for it in told] == [0, *(it.end for it in told[:-1])]
+    for each in told:
+        assert len(each.fields) == len(each.spans)
+        inside = [each.start <= start <= end <= each.end for start, end in each.spans]
+        assert all(inside) or each.name == "Data"
 
 
 def test_fields_are_told_in_words() -> None:
