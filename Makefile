@@ -15,7 +15,7 @@ lab: .venv/lab programs ## open lesson 00; another one: make lab ARGS="4 --no-br
 	$(NETVIZ) lab $(ARGS)
 
 test: .venv/test programs ## run the tests that need no browser
-	@.venv/bin/python scripts/programs.py strace
+	@.venv/bin/python scripts/programs.py strace tshark
 	scripts/test test
 
 test-all: test test-browser ## run all tests
