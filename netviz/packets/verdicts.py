@@ -5,8 +5,8 @@ from then on, whoever made the rule. So a table of our own marks packets before 
 them, and ``nft monitor trace`` writes down what comes. The table belongs to that very process
 (``flags owner``), which the kernel ends with the thread that began it: nothing stays behind.
 
-Marked are 200 packets a second and a burst of 250, of each family and way in: of a flood little more
-than its beginning is told, and 20,000 pings without a pause take 15 % longer. Not told is what
+Marked are 200 packets a second and a burst of 250, of each family and way in: of a flood little
+more than its beginning is told, and 20,000 pings without a pause take 15 % longer. Not told is what
 iptables-legacy filters, nor what filters before prerouting: at a device, in ``netdev`` tables.
 """
 

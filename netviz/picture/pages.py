@@ -28,7 +28,8 @@ _MODULES = (
     *("traffic", "view"),
 )
 _IMPORT = re.compile("^import .*\n|^export (?!async function render)|^ +", re.MULTILINE)
-_SILENT = re.compile("^ *//.*\n", re.MULTILINE)
+_SILENT = re.compile("^ *//.*\n| +// .*$", re.MULTILINE)
+_LOOSE = re.compile(r"\s*([{};,])\s*|(?<=:)\s+")
 BYTES = "const bytes = (text) => Uint8Array.from(atob(text), (each) => each.charCodeAt(0));"
 _PLAY = """
 const film = bytes(document.getElementById("film").textContent);
@@ -88,7 +89,7 @@ def script() -> str:
     text = "".join((_VIEW / f"{name}.js").read_text(encoding="utf-8") for name in _MODULES)
     text = _IMPORT.sub("", _SILENT.sub("", text))
     text = text.replace("const DARK = {};", f"const DARK = {json.dumps(night())};")
-    style = " ".join((_VIEW / "view.css").read_text(encoding="utf-8").split())
+    style = _LOOSE.sub(r"\1", " ".join((_VIEW / "view.css").read_text(encoding="utf-8").split()))
     return text.replace('const STYLE = "";', f"const STYLE = {json.dumps(style)};")
 
 
