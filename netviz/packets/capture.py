@@ -14,6 +14,7 @@ from __future__ import annotations
 import errno
 import select
 import time
+from concurrent.futures import ThreadPoolExecutor
 from threading import Event, Lock, Thread
 from typing import TYPE_CHECKING, Self
 
@@ -36,6 +37,7 @@ SNAP = 2048
 _MEMORY = 128 << 20
 _FEWEST, _MOST = 16, 512
 _GLANCE = 10  # Milliseconds.
+_TOGETHER = 16  # Taps that are closed at a time: for each the kernel waits, but not for all.
 _SETTLED = 0.05  # By then the kernel has handed over what it holds.
 _COMMAND = "tcpdump -i any"
 
@@ -101,8 +103,8 @@ class Capture:
         except Exception as error:  # Whatever it is: who waits for packets must know.
             self._failed = error if isinstance(error, NetvizError) else _refused(error)
         finally:
-            for ring in self._rings.values():
-                ring.close()
+            with ThreadPoolExecutor(_TOGETHER) as pool:
+                pool.map(Ring.close, self._rings.values())
             self._ready.set()
 
     def _turn(self, events: Events) -> None:
