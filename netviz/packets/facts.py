@@ -63,7 +63,7 @@ class Facts:
         self.told = told or Told()
         self.before = {space.id: Stack(space) for space in before}
         self.after = {key: Stack(space) for key, space in relations.spaces.items()}
-        self.answers: dict[bytes, set[tuple[int, bytes]]] = defaultdict(set)
+        self.answers: dict[bytes, set[int]] = defaultdict(set)
         self.errors: dict[tuple[object, ...], Any] = {}
         self.resets: set[tuple[int, int]] = set()
         self._learned: dict[tuple[Key, bytes], list[tuple[int, Key]]] = defaultdict(list)
@@ -164,7 +164,7 @@ class Facts:
         """Keep what a track shows beside itself: where MACs are, who answers, what is refused."""
         first = track.first
         if first.key[:2] == ("arp", 2) and first.packet.direction == "out":
-            self.answers[first.ends[0]].add((first.packet.where.id, first.packet.data[6:12]))
+            self.answers[first.ends[0]].add(first.packet.where.id)
         if first.key[0] == "icmp" and first.key[3] in _ERRORS[first.key[1] == _ICMP]:
             told = parts(first.packet)
             message: Any = next((p.told for p in told if p.name in ("ICMP", "ICMPv6")), None)
@@ -223,17 +223,17 @@ class Spot:
         """Return its headers in words."""
         return tuple(map(header, self.parts))
 
-    @property
+    @cached_property
     def frame(self) -> Any:
         """Return the outermost Ethernet header, None where there is none."""
         return next((it.told for it in self.parts if it.name == "Ethernet"), None)
 
-    @property
+    @cached_property
     def net(self) -> Any:
         """Return the outermost IP header, None where there is none."""
         return next((it.told for it in self.parts if it.name in ("IPv4", "IPv6")), None)
 
-    @property
+    @cached_property
     def ends(self) -> tuple[str, str]:
         """Return the outermost source and destination address."""
         return (address(self.net.src), address(self.net.dst)) if self.net else ("", "")

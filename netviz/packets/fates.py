@@ -25,6 +25,7 @@ Fate = tuple[str, Reason]
 _QUESTION = 1
 _FRAME = 18  # Bytes of an Ethernet header with a VLAN's tag.
 _PASSES = ("forwarding", "disabled", None)
+NO_ANSWER = "answers for"
 NOT_FOUND = "and no table that is read here tells why"
 
 
@@ -97,7 +98,7 @@ def unsent(space: Namespace, stack: Stack, to: str, found: Lookup) -> Reason:
             state = typed(space, "ip", "link", "show", "dev", dev)
             return Reason(f"{dev} carries nothing: the far end of its cable is down", state)
         if link and "NOARP" not in link.flags and not (known and known.mac):
-            return Reason(f"nobody on {dev} answers for {gateway}", show)
+            return Reason(f"nobody on {dev} {NO_ANSWER} {gateway}", show)
     return Reason(f"{space.name} did not send it, {NOT_FOUND}", ask)
 
 
@@ -231,8 +232,8 @@ def _own(spot: Spot, facts: Facts) -> Fate:
     text = f"{to} is {space.name}'s own address"
     if facts.is_refused(spot):
         text += ", but nobody listens on the port"
-    others = facts.answers.get(bytes(spot.net.dst), set())
-    names = sorted(facts.relations.spaces[key].name for key, _ in others if key != space.id)
+    others = facts.answers.get(bytes(spot.net.dst), set()) - {space.id}
+    names = sorted(facts.relations.spaces[key].name for key in others)
     if names:
         text += f"; {', '.join(names)} answers for it as well: the address is there twice"
     return DELIVERED, Reason(text, show)
@@ -261,7 +262,7 @@ def _unrouted(spot: Spot, facts: Facts) -> Reason:
             return Reason(text, show)
         if link and "NOARP" not in link.flags and not (known and known.mac):
             show = typed(space, "ip", "neighbour", "show", "dev", dev)
-            return Reason(f"nobody on {dev} answers for {gateway}", show)
+            return Reason(f"nobody on {dev} {NO_ANSWER} {gateway}", show)
     said = facts.error(spot)
     if said is not None:
         words = message(said) if spot.family == "inet" else message6(said)

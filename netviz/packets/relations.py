@@ -30,6 +30,7 @@ TUNNELS = (
     "ip6gre",
     "wireguard",
 )
+_HIGHEST = 8
 _SWITCHES = ("bridge", "bond", "team", "openvswitch")
 
 
@@ -56,6 +57,7 @@ class Relations:
             if link.lower and link.kind not in TUNNELS:
                 self.above[link.lower.key].append(key)
         self._before: dict[Place, tuple[Sequence[Place], Sequence[Place]]] = {}
+        self._levels: dict[Key, int] = {}
 
     @cached_property
     def vxlan_ports(self) -> frozenset[int]:
@@ -72,13 +74,18 @@ class Relations:
         """Tell whether an interface joins others: a bridge, a bond."""
         return key in self.links and self.links[key].kind in _SWITCHES
 
-    def level(self, key: Key, depth: int = 8) -> int:
+    def level(self, key: Key) -> int:
         """Return how many devices an interface stands on."""
+        if key not in self._levels:
+            self._levels[key] = self._level(key, _HIGHEST)
+        return self._levels[key]
+
+    def _level(self, key: Key, depth: int) -> int:
         below = [*self.ports.get(key, ())]
         link = self.links.get(key)
         if link and link.lower and link.kind not in TUNNELS:
             below.append(link.lower.key)
-        return 1 + max(self.level(each, depth - 1) for each in below) if below and depth else 0
+        return 1 + max(self._level(each, depth - 1) for each in below) if below and depth else 0
 
     def before(self, place: Place) -> tuple[Sequence[Place], Sequence[Place]]:
         """Return the places that a packet may have come from, and those it may if from none."""

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from netviz.journeys import DELIVERED, LOST, Hop, Journey, Reason
 from netviz.model import Endpoint
-from netviz.packets.fates import NOT_FOUND, unsent
+from netviz.packets.fates import NO_ANSWER, NOT_FOUND, unsent
 from netviz.packets.headers import address
 from netviz.packets.telling import protocol_of
 
@@ -146,10 +146,10 @@ def unsent_to(
     dev = found.devices[0] if found.devices else dev or ""
     why = facts.blocked(space, to) or unsent(space, stack, to, found)
     asked = [it for it in told if it.prelude and it.hops[0].where.id == space.id]
-    if not asked and "answers for" in why.text:  # It was not even asked.
+    if not asked and NO_ANSWER in why.text:  # It was not even asked.
         return dev, replace(why, text=f"{space.name} did not send it, {NOT_FOUND}")
     lost = [way.end for way in asked if way.fate == LOST and way.end.end]
-    if lost and "answers for" in why.text:
+    if lost and NO_ANSWER in why.text:
         hop = lost[-1]
         why = replace(why, text=f"{why}: its question got lost at {hop.where}: {hop.end}")
     return dev, why

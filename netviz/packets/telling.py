@@ -35,6 +35,7 @@ class _Told:
 def journey(track: Track, facts: Facts) -> Journey:
     """Return a track as the journey of its packet."""
     spots = [facts.spot(each) for each in track.sightings]
+    children = track.children()
     told: list[_Told] = []
     places: dict[int, int] = {}
     bridges: dict[tuple[int, Key], int] = {}
@@ -48,7 +49,7 @@ def journey(track: Track, facts: Facts) -> Journey:
             if at not in bridges:
                 copies = sum(
                     _crossed(spots[n], last, facts) == bridge and spots[n].key != bridge
-                    for n in track.children(before[-1])
+                    for n in children[before[-1]]
                 )
                 bridges[at] = len(told)
                 told.append(_Told(_through(last, bridge, copies, facts), after))
@@ -56,7 +57,7 @@ def journey(track: Track, facts: Facts) -> Journey:
             after = (bridges[at],)
         places[number] = len(told)
         hop = _hop(spot, last, facts)
-        if not track.children(number):
+        if number not in children:
             ended, why = _ended(spot, facts)
             hop = replace(hop, fate=ended, end=why)
         told.append(_Told(hop, after))

@@ -40,9 +40,13 @@ class Track:
         """Return where it was seen first."""
         return self.sightings[0]
 
-    def children(self, number: int) -> list[int]:
-        """Return the sightings that came from one."""
-        return [n for n, before in enumerate(self.parents) if number in before]
+    def children(self) -> dict[int, list[int]]:
+        """Return for each sighting those that came from it."""
+        found: dict[int, list[int]] = defaultdict(list)
+        for number, before in enumerate(self.parents):
+            for parent in before:
+                found[parent].append(number)
+        return found
 
 
 def tracks(packets: Iterable[Packet], relations: Relations) -> list[Track]:

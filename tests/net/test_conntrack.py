@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
+from oracle import sh
 
 from netviz.net import conntrack, namespaces
 from netviz.net.conntrack import Connection, Tuple, connection, connections
@@ -48,12 +49,6 @@ table inet f {
     chain f { type filter hook forward priority 0; udp dport 9 ct mark set 7; }
 }
 """
-
-
-def sh(script: str) -> str:
-    done = subprocess.run(["bash", "-ec", script], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 def inside(name: str) -> tuple[Connection, ...]:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as some
+from net.oracle import sh
 
 from netviz.net import namespaces, nftables
 from netviz.net.discovery import snapshot
@@ -40,12 +41,6 @@ ip netns exec router sysctl -qw net.ipv4.ip_forward=1
 ip -n net1 route add default via 10.1.1.254; ip -n net2 route add default via 10.1.2.254
 """
 SOMEWHERE = Found(7, "net2", "name", ["/run/netns/net2"], ["net2"])
-
-
-def sh(script: str) -> str:
-    done = subprocess.run(["sh", "-ec", script], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 def rules(namespace: str, text: str) -> None:
