@@ -139,6 +139,7 @@ class Capture:
                     raise
                 continue
             taps |= self._tap(names, self._interfaces(names), len(found))
+            self._drain()  # For each tap the kernel waits; meanwhile the others must not overflow.
         found[0].enter()
         for key in self._rings.keys() - taps:
             self._drain()
