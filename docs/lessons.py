@@ -2,8 +2,8 @@
 
 A picture becomes part of its page. A living one becomes a player of what it showed: from its cell
 until the lab is emptied, or until the next one; a recording becomes a player of itself, and so
-does a packet's journey, whose tables stand there where nothing plays. Other HTML that a cell shows
-is left as it is.
+does a packet's journey, whose tables stand there where nothing plays. A question has its options
+as a list, and what happened in this run is folded. Other HTML that a cell shows is left as it is.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 
 import figures
 from lexer import LEXER
+
+from netviz.picture.questions import listed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,6 +30,9 @@ _STATE = "application/vnd.jupyter.widget-state+json"
 _SVG = re.compile("<svg.*</svg>", re.DOTALL)
 _LIVING = re.compile(r"\blive\(")
 _EMPTIES = re.compile(r"\breset\(\)")
+_ASKS = re.compile(r"(\w+ = )?nv\.predict\(|\w+\.reveal\(")
+_GUESS = re.compile('<p class="nv-guess">.*?</p>')
+_HAPPENED = "<details><summary>What happened</summary>{}</details>"
 _BINDER = "https://mybinder.org/v2/gh/{repository}/HEAD?urlpath=lab/tree/{name}"
 
 
@@ -49,7 +54,9 @@ def page(run: Executed, path: Path, notebook: str, repository: str | None) -> No
         if cell.cell_type == "markdown":
             cell.source = _PICTURE.sub(lambda it: _drawn(path.parent / it[1]), cell.source)
         elif cell.cell_type == "code":
-            cell.metadata["tags"] = [f"moment-{cell.metadata['moments'] - 1}"]
+            # What asks and what answers is told by its output alone.
+            silent = ["remove-input"] if _ASKS.match(cell.source) else []
+            cell.metadata["tags"] = [f"moment-{cell.metadata['moments'] - 1}", *silent]
             _show(cell, run, index)
     return made
 
@@ -72,14 +79,19 @@ def _show(cell: NotebookNode, run: Executed, index: int) -> None:
     for output in cell.outputs:
         data = output.get("data", {})
         widget = data.pop(_WIDGET, None)
-        if widget and _lives(cell):
+        state = _kept(run, widget["model_id"]) if widget else {}
+        if "options" in state:
+            data["text/html"] = listed(state["text"], state["options"])
+        elif widget and _lives(cell):
             first, end = _shown(run, index)
             data["text/html"] = figures.filmed(run.recording.moments[first:end], first)
         elif widget:
             shown = _SVG.search(data["text/html"])
             told = data["text/html"][shown.end() :].strip().removeprefix("</div>")
-            film = _film(run, widget["model_id"])
-            data["text/html"] = figures.player(film, shown[0], told=told)
+            data["text/html"] = figures.player(state["film"], shown[0], told=told)
+        elif "nv-revealed" in data.get("text/html", ""):
+            told = _GUESS.sub("", data["text/html"]).replace("What happened: ", "", 1)
+            data["text/html"] = _HAPPENED.format(told)
         elif "text/html" in data and "image/svg+xml" in data:  # One of netviz, not another's.
             data["text/html"] = figures.figure(data.pop("image/svg+xml"))
 
@@ -88,10 +100,10 @@ def _lives(cell: NotebookNode) -> bool:
     return bool(_LIVING.search(cell.source))
 
 
-def _film(run: Executed, model: str) -> str:
-    """Return the film that a widget of the notebook had, in base64."""
-    widget = run.notebook.metadata["widgets"][_STATE]["state"][model]
-    return next(each["data"] for each in widget["buffers"] if each["path"] == ["film"])
+def _kept(run: Executed, model: str) -> NotebookNode:
+    """Return what the notebook has kept of a widget; what is bytes in it, in base64."""
+    kept = run.notebook.metadata["widgets"][_STATE]["state"][model]
+    return kept.state | {each["path"][0]: each["data"] for each in kept.get("buffers", ())}
 
 
 def _shown(run: Executed, index: int) -> tuple[int, int]:

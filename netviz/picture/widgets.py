@@ -6,7 +6,6 @@ few lines that unpack the rest; that, and the film, are sent and saved deflated.
 
 from __future__ import annotations
 
-import uuid
 import zlib
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -17,6 +16,7 @@ import traitlets
 from IPython import get_ipython
 
 from netviz.picture.film import film
+from netviz.picture.outputs import Output
 from netviz.picture.pages import script
 from netviz.picture.svg import boxed
 
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from netviz.model import JSON
     from netviz.picture.film import Frame
 
-_VIEW = "application/vnd.jupyter.widget-view+json"
 # The module is loaded once for a page, whatever it shows.
 _LOADER = """
 const unpacked = async (data) => new Response(
@@ -67,8 +66,8 @@ class Shown:
         self._frame = frames[-1]
         self._html, self._text = html, text
         self._kept: tuple[str, ...] = ()
-        self._place = ""
         self._widget = Projector(code=_code(), film=film(frames))
+        self._output = Output(self._widget)
 
     def update(self, frames: Sequence[Frame]) -> None:
         """Show other frames; from any thread."""
@@ -81,23 +80,18 @@ class Shown:
 
     def display(self) -> None:
         """Show it as the output of the cell that runs. An earlier output is left as it is."""
-        self._place = uuid.uuid4().hex
-        self._publish(update=False)
+        self._output.show(*self._beside())
 
     def keep(self) -> None:
         """Let the output have the picture of now, should the notebook be saved."""
-        if self._place and self._kept != self._frame.parts:
-            self._publish(update=True)
+        if self._kept != self._frame.parts:
+            self._output.keep(*self._beside())
 
-    def _publish(self, *, update: bool) -> None:
-        shell: Any = get_ipython()
+    def _beside(self) -> tuple[str, str]:
+        """Return the picture as HTML and in words."""
         frame = self._frame
         self._kept = frame.parts
-        view = {"version_major": 2, "version_minor": 0, "model_id": self._widget.model_id}
-        html, text = self._html or boxed(frame.svg), self._text or frame.alt
-        data = {_VIEW: view, "text/html": html, "text/plain": text}
-        told = {"display_id": self._place}
-        shell.display_pub.publish(data=data, metadata={}, transient=told, update=update)
+        return self._html or boxed(frame.svg), self._text or frame.alt
 
 
 def at_the_end_of_each_cell(act: Callable[[], None]) -> Callable[[], None]:

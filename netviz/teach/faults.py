@@ -1,0 +1,95 @@
+"""The faults that can be put into a lab: commands, and where these can be typed. Pure.
+
+``faults.toml`` lists them. Whether one breaks anything at a place, echo requests tell
+(`netviz.teach.breaking`).
+"""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+import tomllib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from errno import EINVAL
+from functools import cache
+from pathlib import Path
+from string import Template
+from typing import TYPE_CHECKING
+
+from netviz.net.steps import ROOT, typed
+from netviz.teach import places
+
+if TYPE_CHECKING:
+    from netviz.net.steps import Site
+    from netviz.teach.places import Lab, Words
+
+
+@dataclass(frozen=True, slots=True)
+class Typed:
+    """A command that is typed in a namespace, as a step."""
+
+    namespace: str
+    line: str
+
+    def command(self) -> str:
+        """Return it as typed in the lab's root."""
+        program, *words = self.line.split()
+        if program in ("ip", "bridge"):
+            return typed(self.namespace, *words, program=program)
+        there = ["ip", "netns", "exec", self.namespace] if self.namespace != ROOT else []
+        return shlex.join([*there, program, *words])
+
+    def act(self, _: Site) -> None:
+        """Do it. Raises ``OSError`` where there is no such program, or it fails."""
+        done = subprocess.run(self.line.split(), capture_output=True, check=False)
+        if done.returncode:
+            raise OSError(EINVAL, done.stderr.decode(errors="replace").strip())
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a fault can be put: what breaks it, and what mends it, if the fault says that."""
+
+    namespace: str
+    cause: str
+    breaks: tuple[Typed, ...]
+    mends: tuple[Typed, ...]
+    then: tuple[Typed, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing that can be wrong, as ``faults.toml`` tells it; ``where`` finds its places."""
+
+    name: str
+    level: int
+    look: str
+    where: str
+    cause: str
+    breaks: Sequence[str]
+    mends: Sequence[str] = ()
+    then: str = ""
+
+    def places(self, lab: Lab) -> Iterator[Place]:
+        """Yield where it applies in a lab."""
+        find: Callable[[Lab], Iterator[Words]] = getattr(places, self.where)
+        for words in find(lab):
+            with suppress(KeyError):  # A word that this place does not have.
+                here, know = words["ns"], words.get("bare")
+                breaks, mends = (
+                    tuple(Typed(here, Template(line).substitute(words)) for line in lines)
+                    for lines in (self.breaks, self.mends)
+                )
+                learned = (it.name for it in lab.spaces if know in {n.to for n in it.neighbours})
+                then = Template(self.then).substitute(words)
+                forgets = tuple(Typed(each, then) for each in learned if then)
+                yield Place(here, Template(self.cause).substitute(words), breaks, mends, forgets)
+
+
+@cache
+def faults() -> tuple[Fault, ...]:
+    """Return all of them."""
+    listed = tomllib.loads(Path(__file__).with_name("faults.toml").read_text())
+    return tuple(Fault(**told) for told in listed["fault"])

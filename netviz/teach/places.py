@@ -1,0 +1,225 @@
+"""Where in a lab something can be broken: each place is the words that go into a command. Pure.
+
+``ns`` and ``dev`` are a namespace and a device, ``at`` is both; ``ip`` is ``ip`` or ``ip6``, ``v``
+is 4 or 6; ``wrong`` is what nobody has. A command that needs a word which a place does not have
+cannot be typed there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from ipaddress import ip_address, ip_interface
+from itertools import combinations
+from typing import TYPE_CHECKING, Any
+
+from netviz.net.parameters import unusual, words
+from netviz.net.routes import route_words
+from netviz.net.steps import ROOT
+from netviz.packets.lookup import Stack
+
+if TYPE_CHECKING:
+    from netviz.model import Interface, Namespace, Route, Snapshot
+    from netviz.teach.echoes import Pair
+
+Words = dict[str, str]
+_MAIN = 254
+_TABLE = "firewall"
+_FORWARDING = {"ipv4": "net.ipv4.ip_forward", "ipv6": "net.ipv6.conf.all.forwarding"}
+
+
+@dataclass(frozen=True, slots=True)
+class Lab:
+    """A network at work: what it is, and the pairs that reach each other."""
+
+    network: Snapshot
+    pairs: tuple[Pair, ...]
+
+    @property
+    def spaces(self) -> list[Namespace]:
+        """Return the namespaces that a command can name."""
+        return [each for each in self.network.namespaces if each.held_by in ("root", "name")]
+
+    def links(self, fits: Callable[[Interface], object]) -> Iterator[Words]:
+        """Yield the links that are up and fit."""
+        for space in self.spaces:
+            yield from (_link(space, it) for it in space.interfaces if it.up and fits(it))
+
+    def inside(self, network: Any) -> list[str]:
+        """Return the addresses of the lab that lie in a network."""
+        known = (address.local for _, link in self.network for address in link.addresses)
+        return [each for each in known if ip_address(each) in network]
+
+    def stranger(self, space: Namespace, near: str | None) -> Words:
+        """Return who is nobody, in the network that a namespace has in common with an address."""
+        own = (ip_interface(str(it)).network for link in space.interfaces for it in link.addresses)
+        for network in (each for each in own if near and ip_address(near) in each):
+            taken, size = self.inside(network), min(network.num_addresses, 256)
+            free = (str(network[-back]) for back in range(2, size))
+            wrong = next((each for each in free if each not in taken), None)
+            return {"wrong": wrong} if wrong else {}
+        return {}
+
+
+def _link(space: Namespace, link: Interface) -> Words:
+    at = f"{space.name}:{link.name}".removeprefix(f"{ROOT}:")
+    master = {"master": link.master.name} if link.master else {}
+    return {"ns": space.name, "dev": link.name, "at": at} | master
+
+
+def _toward(space: Namespace, to: str, family: str | None = None) -> Words:
+    sixth = family == "inet6" or ":" in to
+    tables: list[Any] = [it["table"]["name"] for it in space.nft if "table" in it]  # type: ignore[index]
+    table = {"table": _TABLE} if _TABLE not in tables else {}
+    return {"ns": space.name, "to": to, "v": "46"[sixth], "ip": "ip6" if sixth else "ip"} | table
+
+
+def ends(lab: Lab) -> Iterator[Words]:
+    """Yield where namespaces talk to others: neither bridges nor loopbacks."""
+
+    def fits(link: Interface) -> bool:
+        far = any(address.scope == "global" for address in link.addresses)
+        return far and link.kind not in ("bridge", "loopback")
+
+    return lab.links(fits)
+
+
+def ports(lab: Lab) -> Iterator[Words]:
+    """Yield the ports of bridges."""
+    return lab.links(lambda link: link.master)
+
+
+def bridges(lab: Lab) -> Iterator[Words]:
+    """Yield the bridges."""
+    return lab.links(lambda link: link.kind == "bridge")
+
+
+def loopbacks(lab: Lab) -> Iterator[Words]:
+    """Yield the loopbacks."""
+    return lab.links(lambda link: link.kind == "loopback")
+
+
+def addresses(lab: Lab) -> Iterator[Words]:
+    """Yield each address, ``old``, and what can be in its place.
+
+    ``narrower`` is in a network that just leaves out one who was in it, ``elsewhere`` in one where
+    nobody is; ``anothers`` is what another one has, ``bare`` that without the prefix length.
+    """
+    for space in lab.spaces:
+        for link in (it for it in space.interfaces if it.up):
+            for old in (it for it in link.addresses if it.scope == "global"):
+                yield _link(space, link) | {"old": str(old)} | _instead(lab, ip_interface(str(old)))
+
+
+def _instead(lab: Lab, old: Any) -> Words:
+    length, size, inside = old.network.prefixlen, old.network.num_addresses, lab.inside(old.network)
+    lengths = range(length + 1, old.max_prefixlen + 1)
+    near = (ip_interface(f"{old.ip}/{each}") for each in lengths)
+    far = (ip_interface(f"{old.ip + step * size}/{length}") for step in range(100, 120))
+    found = {
+        "narrower": next((it for it in near if len(lab.inside(it.network)) < len(inside)), None),
+        "elsewhere": next((it for it in far if not lab.inside(it.network)), None),
+    }
+    told = {name: str(each) for name, each in found.items() if each}
+    others = [{"anothers": f"{it}/{length}", "bare": it} for it in inside if it != str(old.ip)]
+    return told | (others or [{}])[0]
+
+
+def pairs_of_ports(lab: Lab) -> Iterator[Words]:
+    """Yield two ports of one bridge, ``dev`` and ``other``."""
+    for space in lab.spaces:
+        for one, other in combinations((it for it in space.interfaces if it.master), 2):
+            if one.master == other.master:
+                yield _link(space, one) | {"other": other.name}
+
+
+def stations(lab: Lab) -> Iterator[Words]:
+    """Yield whom a bridge has learned to be at a port; ``other`` is another of its ports."""
+    known = [(space.name, entry) for space in lab.spaces for entry in space.fdb]
+    for pair in pairs_of_ports(lab):
+        for name, entry in known:
+            if (name, entry.dev) == (pair["ns"], pair["dev"]) and entry.master and not entry.state:
+                vlan = f"vlan {entry.vlan}" if entry.vlan else ""
+                yield pair | {"mac": entry.mac, "vlan": vlan}
+
+
+def far_stations(lab: Lab) -> Iterator[Words]:
+    """Yield whom a VXLAN has learned to be behind a ``remote``."""
+    for space in lab.spaces:
+        for entry in (it for it in space.fdb if it.dst and not it.state):
+            told = {"dev": entry.dev, "mac": entry.mac, "remote": str(entry.dst)}
+            yield {"ns": space.name} | told | lab.stranger(space, entry.dst)
+
+
+def tunnels(lab: Lab) -> Iterator[Words]:
+    """Yield each VXLAN; ``said`` is what makes one with the number ``wrong`` of it."""
+    for space in lab.spaces:
+        for link in (it for it in space.interfaces if it.kind == "vxlan"):
+            number: Any = link.parameters["id"]
+            said = [*words("vxlan", unusual("vxlan", {**link.parameters, "id": number + 1}))]
+            said += ["dev", link.lower.name] if link.lower else []
+            told = {"vni": str(number), "wrong": str(number + 1), "mac": str(link.mac)}
+            yield _link(space, link) | told | {"said": " ".join(said)}
+
+
+def typed_routes(lab: Lab) -> Iterator[Words]:
+    """Yield the routes that somebody typed; ``wrong`` is no gateway."""
+    return _routes(lab, lambda route: route.protocol not in ("kernel", "ra", "redirect"))
+
+
+def own_routes(lab: Lab) -> Iterator[Words]:
+    """Yield the routes that came with addresses."""
+    return _routes(lab, lambda route: route.protocol == "kernel" and route.family == "inet")
+
+
+def _routes(lab: Lab, fits: Callable[[Route], bool]) -> Iterator[Words]:
+    for space in lab.spaces:
+        for route in space.routes:
+            if route.table == _MAIN and route.type == "unicast" and fits(route):
+                said = {"said": " ".join(route_words(route))} | lab.stranger(space, route.via)
+                yield _toward(space, route.to, route.family) | said
+
+
+def ways(lab: Lab) -> Iterator[Words]:
+    """Yield how a namespace reaches an address elsewhere: by which ``dev`` and next ``hop``."""
+    stacks = {space.name: (space, Stack(space)) for space in lab.spaces}
+    for where, to in (pair for pair in lab.pairs if pair[0] in stacks):
+        space, stack = stacks[where]
+        way = stack.route(to)
+        if way.devices and not stack.local(to):
+            told = {"dev": way.devices[0], "hop": way.gateways[0]}
+            yield _toward(space, to) | told | lab.stranger(space, way.gateways[0])
+
+
+def transits(lab: Lab) -> Iterator[Words]:
+    """Yield the ways from a namespace which also those may take who come by another device."""
+    known = [*ways(lab)]
+    for way in known:
+        here = {it["dev"] for it in known if (it["ns"], it["v"]) == (way["ns"], way["v"])}
+        yield from [way] if len(here) > 1 else []
+
+
+def bridged(lab: Lab) -> Iterator[Words]:
+    """Yield each address that somebody reaches, in each namespace with a bridge."""
+    for space in lab.spaces:
+        if any(link.kind == "bridge" for link in space.interfaces):
+            yield from (_toward(space, to) for to in sorted({to for _, to in lab.pairs}))
+
+
+def routers(lab: Lab) -> Iterator[Words]:
+    """Yield each ``switch`` by which a namespace forwards."""
+    for space in lab.spaces:
+        for version, name in _FORWARDING.items():
+            told: Any = space.sysctls.get(version, {})
+            if told.get("all", {}).get("forwarding"):
+                yield {"ns": space.name, "switch": name}
+
+
+def masquerades(lab: Lab) -> Iterator[Words]:
+    """Yield each rule that changes sources: ``said`` is where it stands."""
+    for space in lab.spaces:
+        rules: list[Any] = [it["rule"] for it in space.nft if "rule" in it]
+        for rule in rules:
+            if any("masquerade" in it or "snat" in it for it in rule["expr"]):
+                said = " ".join(rule[it] for it in ("family", "table", "chain"))
+                yield {"ns": space.name, "said": said, "handle": str(rule["handle"])}

@@ -1,0 +1,137 @@
+"""Put every fault into one network, and tell what came of it: ``python proving.py bridge``.
+
+A line of JSON for each fault that applies. It runs in a lab of its own, so that several networks
+are proved side by side; most of the time is spent waiting for answers that do not come.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from packets.roads import VXLAN
+
+import netviz
+from netviz.changes import changes
+from netviz.net.discovery import snapshot
+from netviz.net.lasting import lasting
+from netviz.packets.diagnosis import diagnose
+from netviz.teach import breaking
+from netviz.teach.echoes import Pair, answered
+from netviz.teach.faults import Fault, Place, faults
+from netviz.teach.places import Lab
+
+if TYPE_CHECKING:
+    from netviz.net.topology import Topology
+
+_PATIENCE = 0.3
+_SETTLES = 4.0
+
+
+def sh(script: str) -> None:
+    subprocess.run(["sh", "-ec", script], check=True, capture_output=True, timeout=20)
+
+
+def dual() -> Topology:
+    net = netviz.bridge(3)
+    for number in range(3):
+        net.address(f"net{number + 1}:veth{number}", f"fd00::{number + 2}/64")
+    return net
+
+
+def uplink() -> Topology:
+    """Return what Docker builds, and somebody outside who knows no way back to a container."""
+    net = netviz.docker(2)
+    net.namespace("out")
+    net.veth("uplink", "out:eth0", ip="192.0.2.1/24", peer_ip="192.0.2.2/24")
+    return net
+
+
+NETWORKS: dict[str, Callable[[], object]] = {
+    "two hosts": lambda: netviz.two_hosts().up(),
+    "bridge": lambda: netviz.bridge(3).up(),
+    "dual-stack bridge": lambda: dual().up(),
+    "router": lambda: netviz.router().up(),
+    "Docker": lambda: uplink().up(),
+    "nodes": lambda: netviz.nodes(2, 2).up(),
+    "VXLAN": lambda: sh(VXLAN),
+}
+
+
+THOROUGH = ("two hosts", "bridge", "router")
+"""Where it is also asked what is judged before the mend, and what comes of the explained mend."""
+
+
+def proved(fault: Fault, place: Place, lab: Lab, lost: tuple[Pair, ...]) -> dict[str, object]:
+    """Tell what is said of a fault that is there, and what is left once it was mended."""
+    seen = snapshot()
+    told = {pair: diagnose(seen, *pair) for pair in lost[:8]}
+    # On a busy machine an answer may only have been late.
+    late = answered([pair for pair, it in told.items() if it.works and it.certain], _SETTLES)
+    explained = {" ".join(pair): it.to_dict() for pair, it in told.items() if pair not in late}
+    back = (*(place.mends or breaking._way_back(lab.network)), *place.then)
+    breaking._latest[:] = [breaking.Broken("", lost, lab.pairs, fault, place, back, {})]
+    for step in back:
+        sh(step.command())
+    breaking._SETTLES = _SETTLES
+    mended = breaking.mended()
+    left = changes(lasting(lab.network, exact=True), lasting(snapshot(), exact=True))
+    return {
+        "fault": fault.name,
+        "cause": place.cause,
+        "explained": explained,
+        "mended": mended.to_dict(),
+        "left": [str(each) for each in left],
+        "back": [step.command() for step in back],
+    }
+
+
+def more(place: Place, lab: Lab, lost: tuple[Pair, ...]) -> dict[str, object]:
+    """Break it once more; tell how that is judged, and what the mend that is explained does."""
+    breaking._carry_out(place.breaks)
+    breaking._SETTLES = _PATIENCE
+    too_early = bool(breaking.mended())
+    told = [(pair, diagnose(snapshot(), *pair)) for pair in lost]
+    progress = "nothing was explained"
+    for pair, before in told:
+        if before.mend:
+            subprocess.run(["sh", "-c", before.mend], check=False, capture_output=True)
+            after = diagnose(snapshot(), *pair)
+            works = answered([pair], _PATIENCE)
+            moved = after.broken is None or str(after.broken) != str(before.broken)
+            progress = "" if works or moved else f"{pair}: {before.mend} mends not: {before.broken}"
+            break
+    breaking._carry_out(place.mends)
+    for _ in range(3):
+        breaking._carry_out(breaking._way_back(lab.network))
+    breaking._carry_out(place.then)
+    return {"too early": too_early, "progress": progress}
+
+
+def main(name: str) -> None:
+    NETWORKS[name]()
+    pairs = breaking._pairs(snapshot(), breaking.Random(0))
+    end = time.monotonic() + _SETTLES
+    works: tuple[Pair, ...] = ()
+    while time.monotonic() < end and len(works) < len(pairs) and not (name == "VXLAN" and works):
+        works = answered(pairs, _PATIENCE)
+    breaking._PATIENCE = _PATIENCE
+    for fault in faults():
+        lab = Lab(snapshot(), works)
+        for place in [*fault.places(lab)][:3]:
+            if lost := breaking._tried(place, lab):
+                told = proved(fault, place, lab, lost)
+                told |= more(place, lab, lost) if name in THOROUGH else {}
+                sys.stdout.write(f"{json.dumps(told)}\n")
+                break
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
