@@ -19,6 +19,7 @@ _HOMES = {
     "TraceError": "errors",
     "Snapshot": "model",
     "Journey": "journeys",
+    "Explanation": "explanations",
     "graph": "graphs",
     "snapshot": "net.discovery",
     "Topology": "net.topology",
@@ -40,8 +41,13 @@ _HOMES = {
     "Flow": "packets.tracer",
     "Trace": "picture.traces",
     "trace": "picture.traces",
+    "explain": "packets.explainer",
     "live": "picture.live",
     "check": "teach.checks",
+    "break_something": "teach.breaking",
+    "mended": "teach.breaking",
+    "predict": "teach.predict",
+    "progress": "teach.progress",
 }
 
 __all__ = sorted(_HOMES)

@@ -167,6 +167,30 @@ def trace(
 
 
 @main.command()
+@click.argument("where")
+@click.argument("to")
+@click.option("--proto", type=click.Choice(("icmp", "tcp", "udp")), default="icmp")
+@click.option("--port", type=click.IntRange(1, 65535), help="For tcp and udp.")
+@click.option("--verify", is_flag=True, help="Send a packet as well, and compare.")
+@click.option("--json", "as_json", is_flag=True, help="For programs; the keys are stable.")
+def explain(where: str, to: str, proto: str, port: int | None, verify: bool, as_json: bool) -> None:
+    """Tell why a packet from the namespace WHERE reaches the address TO, or why not.
+
+    Step by step, there and back, and the command that mends the first that breaks. Nothing is sent.
+    The exit status is 0 where it works, else 1.
+
+    \b
+    netviz explain net1 10.1.1.3
+    netviz explain --proto tcp --port 80 --verify net1 10.1.1.3
+    """  # noqa: D301 (for click it is a backspace)
+    from netviz.packets.explainer import explain as explained
+
+    told = explained(where, to, proto=proto, port=port, verify=verify)
+    click.echo(json.dumps(told.to_dict(), indent=2) if as_json else str(told))
+    raise click.exceptions.Exit(0 if told.works else 1)
+
+
+@main.command()
 @click.argument("lesson", default="00")
 @click.option("--browser/--no-browser", default=True, help="Open a browser, or print the URL only.")
 @click.option("--port", default=8888, show_default=True, help="If it is taken, another is used.")

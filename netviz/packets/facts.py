@@ -12,8 +12,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from netviz.errors import TraceError
 from netviz.journeys import Reason
 from netviz.packets.headers import address, header, mac
 from netviz.packets.lookup import Stack
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from netviz.journeys import Header, Packet
     from netviz.model import Interface, Key, Namespace
     from netviz.net.conntrack import Connection
+    from netviz.net.namespaces import Found
     from netviz.packets.drops import Drops
     from netviz.packets.parts import Part
     from netviz.packets.relations import Relations
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from netviz.packets.tracing import Track
     from netviz.packets.verdicts import Traced, Verdict
 
+_Space = TypeVar("_Space", bound="Namespace | Found")
 _TRANSLATES = re.compile(r"\b([ds]nat (ip6? )?to|masquerade|redirect)\b|xt target \"[A-Z]+")
 _ICMP = 1
 _ERRORS = ((1, 2, 3, 4), (3, 11))
@@ -283,3 +286,13 @@ def typed(space: Namespace, *words: str) -> str:
         path = f"/proc/{space.pids[0]}/ns/net" if space.pids else space.name
         inside = ("nsenter", f"--net={path}")
     return shlex.join((*inside, *words))
+
+
+def named(where: str, spaces: Sequence[_Space]) -> _Space:
+    """Return the namespace of this name. Raises ``TraceError`` that names all where it is not."""
+    for each in spaces:
+        if where in (each.name, *each.names):
+            return each
+    remedy = "the namespaces are: " + ", ".join(each.name for each in spaces)
+    command = f"ip netns exec {shlex.quote(where)} …"
+    raise TraceError(f"there is no namespace '{where}'", command=command, remedy=remedy)

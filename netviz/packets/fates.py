@@ -87,10 +87,7 @@ def unsent(space: Namespace, stack: Stack, to: str, found: Lookup) -> Reason:
     """Return why a namespace cannot send to an address: no way there, or nobody who answers."""
     ask = typed(space, "ip", "route", "get", to)
     if found.refusal:
-        hints = "; ".join(_hints(space.interfaces, to))
-        return Reason(
-            f"{space.name} has no way to {to}: {found.refusal}{hints and '; '}{hints}", ask
-        )
+        return Reason(refused(space, to, found), ask)
     for dev, gateway in zip(found.devices, found.gateways, strict=False):
         known, link = stack.neighbour(gateway, dev), stack.interface(dev)
         show = typed(space, "ip", "neighbour", "show", "dev", dev)
@@ -100,6 +97,12 @@ def unsent(space: Namespace, stack: Stack, to: str, found: Lookup) -> Reason:
         if link and "NOARP" not in link.flags and not (known and known.mac):
             return Reason(f"nobody on {dev} {NO_ANSWER} {gateway}", show)
     return Reason(f"{space.name} did not send it, {NOT_FOUND}", ask)
+
+
+def refused(space: Namespace, to: str, found: Lookup) -> str:
+    """Return why there is no way to an address from a namespace, and what is odd there."""
+    hints = "; ".join(_hints(space.interfaces, to))
+    return f"{space.name} has no way to {to}: {found.refusal}{hints and '; '}{hints}"
 
 
 def _hints(links: tuple[Interface, ...], to: str) -> Iterator[str]:
@@ -148,13 +151,21 @@ def at_port(spot: Spot, port: Interface) -> str:
     """Return what keeps a frame from leaving by a port, an empty text where nothing does."""
     if not port.running:
         return "is down" if not port.up else "carries nothing: the far end of its cable is down"
-    if port.port.get("state") not in _PASSES:
-        return f"is held by STP: its state is {port.port['state']}"
+    if why := held(port):
+        return why
     if port.port.get("isolated") and spot.link.port.get("isolated"):
         return "is isolated, as the port is where the frame came in"
     if spot.size > port.mtu:
         return f"has an MTU of {port.mtu}, and the packet has {spot.size} bytes"
     return ""
+
+
+def held(port: Interface) -> str:
+    """Return in which state a port is held, by STP or by hand; an empty text where it passes."""
+    state = port.port.get("state")
+    if state == "disabled" and port.running and port.state == "UP":  # Not just where it is down.
+        return "is held: its state is disabled"
+    return "" if state in _PASSES else f"is held by STP: its state is {state}"
 
 
 def _in_stack(spot: Spot, facts: Facts) -> Fate:

@@ -78,14 +78,20 @@ def way(spot: Spot, found: Lookup, to: str) -> tuple[Reason, ...]:
     if found.route is None or not ways or (len(ways) > 1 and not taken):
         return ()
     gateway = taken or ways[0][1]
-    text = f"route {found.route.to}{_via(gateway, to)} dev {dev}, table {_table(found.route.table)}"
-    if found.rule and found.rule.priority not in _ORDINARY:
-        text += f" (rule {found.rule.priority})"
-    shown = (Reason(text, typed(spot.space, "ip", "route", "get", to)),)
+    shown = (Reason(led(found, dev, gateway, to), typed(spot.space, "ip", "route", "get", to)),)
     if not taken:
         return shown
     command = typed(spot.space, "ip", "neighbour", "show", gateway, "dev", dev)
     return (*shown, Reason(f"neighbour {gateway} is {own}", command))
+
+
+def led(found: Lookup, dev: str, gateway: str, to: str) -> str:
+    """Return which route leads to an address: ``route default via 10.1.1.1 dev veth0, table …``."""
+    if found.route is None:
+        return f"{to} is taken to be on the link of {dev}"
+    text = f"route {found.route.to}{_via(gateway, to)} dev {dev}, table {_table(found.route.table)}"
+    own = found.rule and found.rule.priority not in _ORDINARY
+    return f"{text} (rule {found.rule.priority})" if own and found.rule else text
 
 
 def _sent(spot: Spot) -> Told:

@@ -65,6 +65,10 @@ class Relations:
         ports = {link.parameters.get("port") for link in self.links.values()}
         return frozenset(port for port in ports if isinstance(port, int)) | VXLAN_PORTS
 
+    def called(self, key: Key) -> str:
+        """Return it as it is written everywhere: ``namespace:device``."""
+        return f"{self.spaces[key[0]].name}:{self.links[key].name}"
+
     def master(self, key: Key) -> Key | None:
         """Return the switch that an interface is a port of."""
         link = self.links.get(key)

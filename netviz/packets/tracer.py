@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -17,7 +16,7 @@ from netviz.net.discovery import snapshot
 from netviz.net.worker import aside
 from netviz.packets.capture import Capture
 from netviz.packets.drops import Drops
-from netviz.packets.facts import Facts, Told
+from netviz.packets.facts import Facts, Told, named
 from netviz.packets.relations import Relations
 from netviz.packets.running import run
 from netviz.packets.selection import Command, belonging, missing
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
     from netviz.journeys import Journey, Packet
     from netviz.model import Snapshot
     from netviz.net.conntrack import Connection
-    from netviz.net.namespaces import Found
 
 MOST = 100
 _SENDERS = {
@@ -98,7 +96,7 @@ def follow(
         raise TraceError(f"cannot tell of {count} packets", remedy="leave count out, or name one")
     words = command.command() if isinstance(command, Flow) else command
     found, _ = namespaces.find()
-    here = _named(where, found)
+    here = named(where, found)
     with Drops() as drops, Watch(found) as watch, Capture() as capture:
         before = snapshot()
         done = run(here, words, timeout, heard)
@@ -130,18 +128,6 @@ def _journeys(
     dated = [(track.first.packet.at, way) for track, way in zip(chosen, ways, strict=False)]
     dated += missing(chosen, ways, space, command, facts)
     return [way for _, way in sorted(dated, key=lambda pair: pair[0])]
-
-
-def _named(where: str, found: list[Found]) -> Found:
-    for namespace in found:
-        if where in (namespace.name, *namespace.names):
-            return namespace
-    known = ", ".join(namespace.name for namespace in found)
-    raise TraceError(
-        f"there is no namespace '{where}'",
-        command=f"ip netns exec {shlex.quote(where)} …",
-        remedy=f"the namespaces are: {known}",
-    )
 
 
 def _connections(network: Snapshot) -> dict[int, tuple[Connection, ...]]:

@@ -1,0 +1,122 @@
+"""Why a packet gets there and its answer back, or why not: told from a snapshot, without sending.
+
+Pure. It is walked as the kernel would send it: out of its namespace, over each link, through each
+namespace that forwards it, and the whole way back. The first step that breaks is the last.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from ipaddress import ip_address
+from typing import TYPE_CHECKING
+
+from netviz.errors import TraceError
+from netviz.explanations import Explanation, Step
+from netviz.net.sysctls import SILENT
+from netviz.packets.facts import named, typed
+from netviz.packets.filters import Flowing
+from netviz.packets.segments import Wires
+from netviz.packets.tunnels import Tunnels
+from netviz.packets.walk import EndedError, There, Walk
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from netviz.model import Namespace, Snapshot
+
+    Listens = Callable[[Namespace, str, str, int], bool | None]
+
+_SPORT = 40000  # Any that the kernel might choose.
+
+
+def diagnose(
+    network: Snapshot,
+    where: str,
+    to: str,
+    proto: str = "icmp",
+    port: int | None = None,
+    *,
+    listens: Listens = lambda *_: None,
+) -> Explanation:
+    """Return whether a packet from a namespace gets to an address and is answered, and why.
+
+    Equivalent to: ``ip route get``, ``ip neighbour``, ``bridge fdb`` and ``nft list ruleset`` in
+    each namespace on the way there and back. ``listens`` tells whether a program waits at a port of
+    a namespace's address, which no snapshot has. Raises ``TraceError`` for what is no namespace, no
+    address, no protocol, or has no port.
+    """
+    to, _, dev = to.partition("%")
+    question = f"{proto} from {where} to {to}" + (f" port {port}" if port else "")
+    family = "inet6" if _version(to) == 6 else "inet"
+    if proto not in ("icmp", "tcp", "udp") or (proto != "icmp" and not 0 < (port or 0) < 1 << 16):
+        remedy = "name icmp, or udp or tcp with a port"
+        raise TraceError(f"cannot send '{proto}' to port {port}", remedy=remedy)
+    wires = Wires(network)
+    space = named(where, network.namespaces)
+    name = "icmpv6" if (proto, family) == ("icmp", "inet6") else proto
+    ports = (None, None) if proto == "icmp" else (_SPORT, port)
+    walk = Walk(wires)
+    wires.dig = Tunnels(wires).dig
+    with suppress(EndedError):
+        packet = Flowing(family, "", to, name, *ports)
+        _there_and_back(walk, space, packet, dev or None, listens)
+    steps = tuple(walk.steps)
+    return Explanation(question, steps, next((it.text for it in steps if it.holds is None), None))
+
+
+def _there_and_back(
+    walk: Walk, space: Namespace, packet: Flowing, dev: str | None, listens: Listens
+) -> None:
+    stack = walk.wires.stacks[space.id]
+    if stack.broadcast(packet.to):
+        walk.add(Step(f"{packet.to} is for many: who of them answers is theirs", None, space.name))
+        return
+    there = walk.send(space, packet, dev)
+    if packet.protocol in ("tcp", "udp"):
+        walk.add(_heard(there, listens))
+    elif silent := _silent(there):
+        walk.add(silent)
+    back = walk.answer(there)
+    words = ("ping", "-c1", packet.to) if packet.protocol[:4] == "icmp" else ("ss", "-tun")
+    show = typed(space, *words)
+    if back.space.id != space.id:
+        text = f"{back.space.name} has {back.packet.to} as well, and gets the answer"
+        own = walk.wires.stacks[back.space.id].local(back.packet.to)
+        key = walk.wires.key(back.space, own.name if own else back.dev)
+        mend = walk.asking.mends.without(key, back.packet.to)
+        has = typed(back.space, "ip", "address", "show", "to", back.packet.to)
+        walk.add(Step(text, False, back.space.name, has, mend))
+    if back.packet.source != packet.to:
+        text = f"{packet.to} was asked, but the answer comes from {back.packet.source}"
+        walk.add(Step(text, False, space.name, show))
+    walk.steps.append(Step(f"the answer reaches {space.name}", True, space.name, show))
+
+
+def _silent(there: There) -> Step | None:
+    """Return that a namespace ignores pings, if it does."""
+    name = SILENT["ipv6" if there.packet.family == "inet6" else "ipv4"]
+    if not there.space.sysctls.get(name):
+        return None
+    show, mend = typed(there.space, "sysctl", name), typed(there.space, "sysctl", "-w", f"{name}=0")
+    text = f"{there.space.name} ignores pings: {name} is 1"
+    return Step(text, False, there.space.name, show, mend)
+
+
+def _heard(there: There, listens: Listens) -> Step:
+    """Return whether a program waits for what was taken in."""
+    space, port, proto = there.space, there.packet.dport, there.packet.protocol
+    heard = listens(space, there.packet.to, proto, port or 0)
+    text = f"{'a' if heard else 'no'} program listens at {proto} port {port} of {space.name}"
+    if heard is None:
+        text = f"whether a program listens at {proto} port {port} of {space.name} is not known"
+    words = ("sh", "-c", f"python3 -m http.server {port} &")
+    mend = typed(space, *words) if proto == "tcp" and heard is False else None
+    show = typed(space, "ss", "-ltn" if proto == "tcp" else "-lun")
+    return Step(text, heard, space.name, show, mend)
+
+
+def _version(address: str) -> int:
+    try:
+        return ip_address(address).version
+    except ValueError:
+        raise TraceError(f"'{address}' is no address", remedy="write one: 10.1.1.3") from None

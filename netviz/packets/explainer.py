@@ -1,0 +1,74 @@
+"""Explain the live network: why a packet gets there and its answer back, or why not."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import replace
+from ipaddress import ip_address
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from netviz.net import namespaces
+from netviz.net.discovery import snapshot
+from netviz.net.worker import aside
+from netviz.packets.diagnosis import diagnose
+from netviz.packets.facts import named
+from netviz.packets.running import run
+from netviz.packets.tracer import Flow
+
+if TYPE_CHECKING:
+    from netviz.explanations import Explanation
+    from netviz.model import Namespace, Snapshot
+
+_WAITS = {"tcp": "0A", "udp": "07"}
+_LIMIT = 5.0
+
+
+def explain(
+    where: str,
+    to: str,
+    *,
+    proto: str = "icmp",
+    port: int | None = None,
+    verify: bool = False,
+    network: Snapshot | None = None,
+) -> Explanation:
+    """Return the steps of a packet from a namespace to an address, and of its answer back.
+
+    Each holds, or not, or nobody can tell; the first that does not comes with a command that mends
+    it. Nothing is sent, only with ``verify``: then the explanation says what became of a real
+    packet, and whether that is what was foretold. Of UDP nobody can tell, for it may be silent.
+
+    Equivalent to: ``ip route get``, ``ip neighbour``, ``bridge fdb``, ``nft list ruleset`` in each
+    namespace on the way, read in the kernel's order. Raises ``TraceError`` for what is no
+    namespace, no address, no protocol, or has no port.
+    """
+    live = network is None
+    told = diagnose(
+        network or snapshot(), where, to, proto, port, listens=_listens if live else lambda *_: None
+    )
+    return replace(told, verified=_answered(where, Flow(to, proto, port))) if verify else told
+
+
+def _answered(where: str, flow: Flow) -> bool | None:
+    """Send it, and tell whether it was answered."""
+    here = named(where, namespaces.find()[0])
+    status = run(here, flow.command(), _LIMIT, lambda piece: None).status
+    return status == 0 if flow.protocol != "udp" else None
+
+
+def _listens(space: Namespace, address: str, proto: str, port: int) -> bool | None:
+    """Tell whether a program waits there. Equivalent to: ``ss -ltn``, or ``-lun``."""
+    own = ip_address(address).packed
+    words = [own[at : at + 4][::-1].hex().upper() for at in range(0, len(own), 4)]
+    meant = {f"{each}:{port:04X}" for each in ("".join(words), "0" * 8, "0" * 32)}
+
+    def work() -> bool:
+        named(space.name, namespaces.find()[0]).enter()
+        files = [Path(f"/proc/thread-self/net/{proto}{version}") for version in ("", "6")]
+        rows = [row.split() for it in files if it.exists() for row in it.read_text().splitlines()]
+        return any(row[1] in meant and row[3] == _WAITS[proto] for row in rows)
+
+    with suppress(OSError):
+        return aside(work)
+    return None

@@ -1,0 +1,222 @@
+"""Which command mends a network in which a packet goes no further. Pure.
+
+There are many ways to mend most faults. What is proposed fits what the rest of the network is like:
+an address of the subnet that the others have, a router that leads there.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from ipaddress import ip_address, ip_interface
+from typing import TYPE_CHECKING, Any
+
+from netviz.explanations import Step
+from netviz.packets.facts import typed
+from netviz.packets.fates import refused
+from netviz.packets.routers import Routers
+from netviz.packets.subnets import Subnets, covers, fits, network_of, usual
+
+if TYPE_CHECKING:
+    from netviz.model import Address, Key, Namespace, Route
+    from netviz.packets.lookup import Lookup
+    from netviz.packets.segments import Wires
+
+_MAIN = 254
+
+
+class Mends:
+    """Commands for one network, each one line as typed in its root; None where none is known."""
+
+    def __init__(self, wires: Wires) -> None:
+        self.wires = wires
+        self._subnets = Subnets(wires)
+        self._routers = Routers(wires, self._subnets)
+
+    def route(self, space: Namespace, to: str, found: Lookup) -> str | None:
+        """Return what gives a namespace a way to an address, or takes away what refuses it."""
+        v6 = ("-6",) if ":" in to else ()
+        if found.route and found.refusal:
+            words = _words(v6, "route", "delete", found.route.type, found.route.to)
+            return typed(space, *words, *_table(found.route))
+        if found.rule and found.refusal:
+            return typed(space, *_words(v6, "rule", "delete", "priority", str(found.rule.priority)))
+        return (
+            self._direct(space, to)
+            or self.joined(space, to, lambda far: far.local == to)
+            or self.router(space, to)
+            or self.joined(space, to, lambda far: ip_address(to) in network_of(far))
+            or self.joined(space, to)
+            or self._moved_back(space, to)
+        )
+
+    def _moved_back(self, space: Namespace, to: str) -> str | None:
+        """Return what brings who has an address, to which nothing leads, into his link's subnet."""
+        owners = {key[0] for key in self.wires.owners.get(to, ())} - {space.id}
+        mends = (self.joined(self.wires.spaces[key], to) for key in sorted(owners))
+        return next(filter(None, mends), None)
+
+    def unlooped(self, space: Namespace, found: Lookup) -> str | None:
+        """Return what takes away a route by which a packet goes in a circle."""
+        route = found.route
+        words = (*_table(route), *(("dev", route.dev) if route.dev else ())) if route else ()
+        return typed(space, "ip", "route", "delete", route.to, *words) if route else None
+
+    def _direct(self, space: Namespace, to: str) -> str | None:
+        """Return a route to the subnet of one of a namespace's own addresses."""
+        for key, own in self._subnets.cards(space, to):
+            for address in own:
+                if ip_address(to) in network_of(address):
+                    dev, subnet = self.wires.links[key].name, str(network_of(address))
+                    return typed(space, "ip", "route", "add", subnet, "dev", dev)
+        return None
+
+    def unrouted(self, space: Namespace, to: str, found: Lookup, show: str) -> Step:
+        """Return why there is no way to an address, and what mends it."""
+        text, off = refused(space, to, found), [link for link in space.interfaces if not link.up]
+        wanted = [link for link in off if covers(link, to)]
+        if ip_address(to).is_loopback:
+            wanted = [link for link in off if link.kind == "loopback"]
+        cards = [link for link in space.interfaces if link.kind != "loopback"]
+        if not any(link.up for link in cards):
+            wanted = wanted or cards
+        mend = self.route(space, to, found) if not wanted or found.route or found.rule else None
+        if mend is None:
+            wanted = wanted or [link for link in cards if not link.up]
+            for link in wanted:
+                if down := self.wires.down(self.wires.key(space, link.name)):
+                    return replace(down, text=text)
+        return Step(text, False, space.name, show, mend)
+
+    def joined(
+        self, space: Namespace, to: str, fits: Callable[[Address], bool] = lambda far: True
+    ) -> str | None:
+        """Return what brings a device into the subnet of an address on its link that fits."""
+        for key, own in self._subnets.cards(space, to):
+            near = [far for _, far in self._subnets.others(key, to)]
+            common = Counter(network_of(far) for far in near)
+            for far in sorted(filter(fits, near), key=lambda far: -common[network_of(far)]):
+                if mended := self._moved(space, self.wires.links[key].name, own, far, common):
+                    return mended
+        return None
+
+    def _moved(
+        self, space: Namespace, dev: str, own: list[Address], far: Address, common: Counter[Any]
+    ) -> str | None:
+        """Return what brings a device into the subnet of an address that is on its link."""
+        subnet = ip_interface(f"{far.local}/{usual(far)}").network
+        for address in own:
+            fewer = common[network_of(address)] <= common[subnet]
+            if ip_address(address.local) in subnet and address.prefixlen != usual(far) and fewer:
+                return self.replaced(space, dev, address, f"{address.local}/{usual(far)}")
+        free = self._subnets.free(subnet)
+        if free is None or any(ip_address(address.local) in subnet for address in own):
+            return None
+        if own:
+            return self.replaced(space, dev, own[0], free)
+        return typed(space, "ip", "address", "add", free, "dev", dev)
+
+    def without(self, key: Key, address: str) -> str | None:
+        """Return what takes an address from a device."""
+        space, link = self.wires.spaces[key[0]], self.wires.links[key]
+        own = [str(a) for a in link.addresses if a.local == address]
+        return typed(space, "ip", "address", "delete", own[0], "dev", link.name) if own else None
+
+    def replaced(self, space: Namespace, dev: str, old: Address, new: str) -> str:
+        """Return what gives a device another address for one; routes by it stay where they can."""
+        add = typed(space, "ip", "address", "add", new, "dev", dev)
+        gone = typed(space, "ip", "address", "delete", str(old), "dev", dev)
+        return f"{gone} && {add}" if ":" in new else f"{add} && {gone}"
+
+    def router(self, space: Namespace, to: str, route: str | None = None) -> str | None:
+        """Return a route to an address by a router on link; for ``route``, if one is there."""
+        via = self._routers.on_link(space, to)
+        if not via:
+            return None
+        words = ("replace", route) if route else ("add", str(self._subnets.subnet(to)))
+        return via[0].mend or typed(space, "ip", "route", *words, "via", via[0].address)
+
+    def straight(self, key: Key, to: str, route: str) -> str | None:
+        """Return what leads past a gateway that is none: straight on, or by another one."""
+        space, link = self.wires.spaces[key[0]], self.wires.links[key]
+        if any(covers(it, to) for it in space.interfaces):
+            return typed(space, "ip", "route", "delete", route, "dev", link.name)
+        return self.router(space, to, route)
+
+    def given(self, key: Key, to: str, own: Address | None, *, plain: bool) -> str | None:
+        """Return what gives somebody on a device's link an address that nobody has.
+
+        If it is a ``plain`` one, no bridge: that is the gateway of others.
+        """
+        if to in self.wires.owners:
+            return None
+        ranked: list[tuple[bool, bool, bool, str, Key, list[Address]]] = []
+        for there, arrival in self._subnets.near(key, to).items():
+            link, space = self.wires.links[there], self.wires.spaces[there[0]]
+            had = [a for a in link.addresses if fits(a, to)]
+            right = [a for a in had if own and ip_address(a.local) in network_of(own)]
+            if space.id == key[0] or right or arrival.beyond or (plain and link.kind == "bridge"):
+                continue
+            where = self.wires.relations.called(there)
+            ranked.append((bool(had), link.kind == "bridge", not arrival.real, where, there, had))
+        if not ranked:
+            return None
+        *_, there, had = min(ranked)
+        space, dev = self.wires.spaces[there[0]], self.wires.links[there].name
+        length = usual(own) if own else 64 if ":" in to else 24
+        if had:
+            return self.replaced(space, dev, had[0], f"{to}/{length}")
+        return typed(space, "ip", "address", "add", f"{to}/{length}", "dev", dev)
+
+    def narrowed(self, space: Namespace, dev: str, to: str) -> str | None:
+        """Return what gives a device the mask that the others on its link have, if it is longer."""
+        key = self.wires.key(space, dev)
+        for address in self.wires.links[key].addresses:
+            if not fits(address, to) or ip_address(to) not in network_of(address):
+                continue
+            near = [far for _, far in self._subnets.others(key, to)]
+            near = [far for far in near if ip_address(address.local) in network_of(far)]
+            others = Counter(far.prefixlen for far in near)
+            for length, _ in others.most_common(1):
+                wide = ip_interface(f"{address.local}/{length}")
+                if length > address.prefixlen and ip_address(to) not in wide.network:
+                    return self.replaced(space, dev, address, str(wide))
+        return None
+
+    def plugged(self, key: Key, owner: Key, to: str) -> tuple[Key, str] | None:
+        """Return what is to be plugged into a bridge so that two links become one, and how."""
+        near = self._extent(key, to)
+        far = self._extent(owner, to)
+        for one, other in ((near, far), (far, near)):
+            bridges = {it for it in one if self.wires.links[it].kind == "bridge"}
+            if not any(self.wires.links[it].kind == "bridge" for it in near | far):
+                bridges = {*filter(self._idle, self.wires.links)}
+            for loose in sorted(other - {key, owner}):
+                link, switch = self.wires.links[loose], self.wires.relations.master(loose)
+                told = any(fits(a, to) for a in link.addresses)
+                if link.kind == "bridge" or (told and not switch):
+                    continue
+                for bridge in sorted(bridges):
+                    if bridge[0] == loose[0] and bridge != switch:
+                        name = self.wires.links[bridge].name
+                        space = self.wires.spaces[loose[0]]
+                        words = ("ip", "link", "set", "dev", link.name, "master", name)
+                        return loose, typed(space, *words)
+        return None
+
+    def _idle(self, key: Key) -> bool:
+        """Tell whether a device is a bridge without ports."""
+        return self.wires.links[key].kind == "bridge" and not self.wires.relations.ports.get(key)
+
+    def _extent(self, key: Key, to: str) -> set[Key]:
+        reached = self._subnets.near(key, to).values()
+        return {key, *(each for arrival in reached for each in arrival.way)}
+
+
+def _table(route: Route) -> tuple[str, ...]:
+    return ("table", str(route.table)) if route.table != _MAIN else ()
+
+
+def _words(v6: tuple[str, ...], *words: str) -> tuple[str, ...]:
+    return ("ip", *v6, *words)

@@ -1,0 +1,234 @@
+"""How far a frame gets: over cables and bridges, through what stands on a device. Pure.
+
+It is walked as the kernel would carry it, but on past what stops it: each place is reached with
+the least trouble, and the first trouble on the way there is kept. So who gets a frame is known, and
+of who does not, why.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from heapq import heappop, heappush
+from itertools import count
+from typing import TYPE_CHECKING, NamedTuple
+
+from netviz.explanations import Step
+from netviz.packets.facts import typed
+from netviz.packets.lookup import Stack
+from netviz.packets.ports import Bridges, Frame
+from netviz.packets.relations import Relations
+
+if TYPE_CHECKING:
+    from netviz.model import Interface, Key, Namespace, Snapshot
+
+OVER = ("vxlan", "geneve", "ipip", "sit", "gre", "gretap", "ip6tnl", "ip6gre", "ip6gretap")
+_STANDING = ("macvlan", "macvtap", "ipvlan", "vlan")
+
+
+class Arrival(NamedTuple):
+    """A device whose own stack would get a frame; ``way`` is what it crosses on its way there.
+
+    ``trouble`` is the first step that keeps it from there, or of which nobody can tell whether it
+    does. ``beyond``: there it leaves what a snapshot has.
+    """
+
+    key: Key
+    way: tuple[Key, ...]
+    trouble: Step | None
+    beyond: bool
+
+    @property
+    def real(self) -> bool:
+        """Tell whether nothing is known that keeps the frame from there."""
+        return self.trouble is None or self.trouble.holds is None
+
+
+class _Place(NamedTuple):
+    stage: str  # "out", "in", "at" a stack, or "beyond"
+    key: Key
+    tags: tuple[object, ...] = ()
+
+
+_Moves = Iterator[tuple[_Place, Step | None]]
+
+
+class Wires:
+    """A network's interfaces, tables and addresses, and how frames travel in it.
+
+    ``dig`` tells where a tunnel's packets come out, each with what keeps them from there.
+    """
+
+    def __init__(self, network: Snapshot) -> None:
+        self.relations = Relations(network)
+        self.links, self.spaces = self.relations.links, self.relations.spaces
+        self.stacks = {key: Stack(space) for key, space in self.spaces.items()}
+        self.bridges = Bridges(self.relations, self.stacks)
+        self.owners: dict[str, list[Key]] = defaultdict(list)
+        for key, link in self.links.items():
+            for address in link.addresses:
+                self.owners[address.local].append(key)
+        self.dig: Callable[[Key, Frame], Iterator[tuple[Key, Step | None]]] = lambda *_: iter(())
+
+    def key(self, space: Namespace, name: str) -> Key:
+        """Return the key of the device of this name."""
+        return space.id, next(link.index for link in space.interfaces if link.name == name)
+
+    def told(self, key: Key) -> str:
+        """Return it as one says it: ``net1:veth0``, but the root's devices by their name alone."""
+        return self.relations.called(key).removeprefix("root:")
+
+    def shows(self, key: Key, text: str, holds: bool | None = False) -> Step:
+        """Return a step about a device, which ``ip link`` shows."""
+        show = typed(self.spaces[key[0]], "ip", "-d", "link", "show", "dev", self.links[key].name)
+        return Step(text, holds, self.relations.called(key), show)
+
+    def down(self, key: Key) -> Step | None:
+        """Return that a device is switched off, if it is."""
+        return self.bridges.down(key)
+
+    def reach(self, start: Key, frame: Frame) -> dict[Key, Arrival]:
+        """Return what becomes of a frame that a device sends: where it gets, or would get."""
+        found: dict[Key, Arrival] = {}
+        turn = count()
+        best: set[_Place] = set()
+        heap: list[tuple[int, int, int, _Place, Step | None, tuple[Key, ...]]] = []
+        heappush(heap, (0, 0, next(turn), _Place("out", start), None, (start,)))
+        while heap:
+            broken, doubts, _, place, trouble, way = heappop(heap)
+            if place in best:
+                continue
+            best.add(place)
+            if place.stage in ("at", "beyond"):
+                found.setdefault(place.key, Arrival(place.key, way, trouble, place.stage != "at"))
+                continue
+            for on, step in self._moves(place, frame):
+                costs = broken + bool(step and step.holds is False), doubts + bool(step)
+                known = trouble and (trouble.holds is False or not step or step.holds is None)
+                longer = way if on.key == way[-1] else (*way, on.key)
+                heappush(heap, (*costs, next(turn), on, trouble if known else step, longer))
+        return found
+
+    def takes(self, arrival: Arrival, frame: Frame) -> bool:
+        """Tell whether who gets a frame there takes it for its own."""
+        mac, ports = self.links[arrival.key].mac, self.relations.ports.get(arrival.key, ())
+        return frame.many or not frame.to or frame.to in {mac, *(self.links[p].mac for p in ports)}
+
+    def _moves(self, place: _Place, frame: Frame) -> _Moves:
+        if place.key in self.links:
+            down = self.down(place.key)
+            for on, step in (self._out if place.stage == "out" else self._in)(place, frame):
+                yield on, down or step
+
+    def _out(self, place: _Place, frame: Frame) -> _Moves:
+        _, key, tags = place
+        link = self.links[key]
+        if link.kind == "veth":
+            if link.peer:
+                yield _Place("in", link.peer.key, tags), None
+        elif link.kind == "loopback":
+            yield _Place("at", key), None
+        elif link.kind == "bridge":
+            yield from self._ports(key, None, tags, frame)
+        elif link.kind in ("bond", "team"):
+            ports = self.relations.ports.get(key, ())
+            running = [port for port in ports if self.links[port].running] or ports
+            text = f"which port of {self.told(key)} is taken is not in a snapshot"
+            doubt = self.shows(key, text, None) if len(running) > 1 else None
+            yield from ((_Place("out", port, tags), doubt) for port in running)
+        elif link.kind in _STANDING and link.lower:
+            yield from self._standing(place, link, link.lower.key, frame)
+        elif link.kind in OVER:
+            for far, step in self.dig(key, frame):
+                yield _Place("in" if far != key else "beyond", far), step
+        elif link.kind != "dummy":
+            text = f"what {self.told(key)} sends leaves what a snapshot has ({link.kind})"
+            yield _Place("beyond", key), self.shows(key, text, None)
+
+    def _standing(self, place: _Place, link: Interface, below: Key, frame: Frame) -> _Moves:
+        """Yield where a frame goes from a device that stands on another one."""
+        mode, tags = link.parameters.get("mode"), place.tags
+        twins = [k for k in self.relations.above[below] if k != place.key and not tags]
+        twins = [k for k in twins if self.links[k].kind == link.kind]
+        if link.kind == "vlan":
+            yield _Place("out", below, (*tags, link.parameters.get("id"))), None
+            return
+        if link.kind == "ipvlan":
+            own = {k: {a.local for a in self.links[k].addresses} for k in twins}
+            near = [k for k in twins if frame.many or frame.address in own[k]]
+            lone = frame.to == link.mac
+        else:
+            near = [k for k in twins if frame.many or self.links[k].mac == frame.to]
+            lone = False
+        for twin in near:
+            odd = next((k for k in (place.key, twin) if not self._joins(k)), None)
+            yield _Place("in", twin), self._alone(odd) if odd else None
+        step = None if link.kind != "ipvlan" or mode == "l2" else self._alone(place.key)
+        if frame.many or not near:
+            yield _Place("at" if lone else "out", below), step
+
+    def _joins(self, key: Key) -> bool:
+        """Tell whether what stands on a device beside it is joined with it."""
+        return self.links[key].parameters.get("mode") in ("bridge", "l2")
+
+    def _alone(self, key: Key) -> Step:
+        link, space = self.links[key], self.spaces[key[0]]
+        mode, known = link.parameters.get("mode"), link.kind != "ipvlan"
+        words = ("dev", link.name, "type", link.kind, "mode", "bridge")
+        mend = typed(space, "ip", "link", "set", *words) if known else None
+        text = f"{self.told(key)} is a {link.kind} in mode {mode}"
+        return replace(self.shows(key, text, False if known else None), mend=mend)
+
+    def _in(self, place: _Place, frame: Frame) -> _Moves:
+        _, key, tags = place
+        above = {k: self.links[k] for k in self.relations.above.get(key, ())}
+        for upper, link in above.items():
+            if tags and link.kind == "vlan" and link.parameters.get("id") == tags[-1]:
+                yield _Place("in", upper, tags[:-1]), None
+                return
+        master = self.relations.master(key)
+        if master and master in self.links:
+            yield from self._plugged(key, master, tags, frame)
+            return
+        if tags:
+            text = f"{self.told(key)} has no device for VLAN {tags[-1]}"
+            yield _Place("at", key), self.shows(key, text)
+            return
+        for upper, link in above.items():
+            own = {a.local for a in link.addresses}
+            meant = frame.address in own if link.kind == "ipvlan" else link.mac == frame.to
+            if link.kind != "vlan" and (meant or frame.many):
+                yield _Place("in", upper), None
+            if link.kind != "vlan" and meant and not frame.many:
+                return
+        yield _Place("at", key), None
+
+    def _plugged(self, key: Key, master: Key, tags: tuple[object, ...], frame: Frame) -> _Moves:
+        """Yield where a frame goes that came in at a port."""
+        kind = self.links[master].kind
+        if kind in ("bond", "team"):
+            yield _Place("in", master, tags), None
+        elif kind == "bridge":
+            step = self.down(master) or self.bridges.held(key)
+            own = self.bridges.owns(master, frame)
+            if own or frame.many:
+                yield _Place("at", master), step
+            elif frame.to == self.links[master].mac:
+                known = self.bridges.behind(master, frame)
+                yield _Place("at", master), self.bridges.elsewhere(master, frame, known)
+            for following, why in self._ports(master, key, tags, frame) if not own else ():
+                yield following, step or why
+        else:
+            step = self.shows(
+                key, f"{kind} {self.told(master)} decides what is in no snapshot", None
+            )
+            yield _Place("at" if kind == "vrf" else "beyond", key), step
+
+    def _ports(
+        self, bridge: Key, came: Key | None, tags: tuple[object, ...], frame: Frame
+    ) -> _Moves:
+        """Yield the ports of a bridge, each with what keeps a frame from leaving by it."""
+        for port in self.relations.ports.get(bridge, ()):
+            if port != came or self.links[port].port.get("hairpin"):
+                yield _Place("out", port, tags), self.bridges.kept(bridge, port, came, frame)

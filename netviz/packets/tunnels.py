@@ -1,0 +1,147 @@
+"""Where packets come out that go into a tunnel: a question about the network below. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from netviz.explanations import Step
+from netviz.net.steps import AddLink
+from netviz.packets.facts import typed
+from netviz.packets.filters import Flowing
+from netviz.packets.subnets import Subnets
+from netviz.packets.walk import EndedError, Walk
+
+if TYPE_CHECKING:
+    from netviz.model import Interface, Key, Namespace
+    from netviz.packets.ports import Frame
+    from netviz.packets.segments import Wires
+
+_DEEPEST = 3  # Tunnels in tunnels.
+_NUMBERED = ("vxlan", "geneve")
+_ZEROS = "00:00:00:00:00:00"
+
+
+class Tunnels:
+    """Where packets come out that go into a tunnel: a question about the network below."""
+
+    def __init__(self, wires: Wires, depth: int = 0) -> None:
+        self._wires, self._depth = wires, depth
+        self._known: dict[tuple[Key, str, bool], tuple[Key, Step | None, str]] = {}
+        self._heard: dict[tuple[Key, str], str] = {}
+
+    def dig(self, key: Key, frame: Frame) -> Iterator[tuple[Key, Step | None]]:
+        """Yield the device at each far end, with what keeps packets from there."""
+        link, heard = self._wires.links[key], False
+        remotes = [str(_told(link, "remote") or "")]
+        if link.kind == "vxlan":
+            known = self._wires.stacks[key[0]].remotes(link.name, frame.to)
+            remotes = [entry.dst for entry in known if entry.dst]
+            fixed = any(it.state and it.mac != _ZEROS for it in known)
+            if not fixed and (key, frame.to) in self._heard:
+                remotes = [self._heard[key, frame.to]]
+            # Where a card was heard no device is kept: the route alone leads there.
+            heard = not frame.many and any(it.mac != _ZEROS for it in known)
+            heard = heard or (key, frame.to) in self._heard
+        for remote in filter(None, remotes):
+            if (key, remote, heard) not in self._known:
+                self._known[key, remote, heard] = self._dug(key, remote, heard)
+            far, step, source = self._known[key, remote, heard]
+            if frame.source and source and self._wires.links[far].parameters.get("learning"):
+                self._heard[far, frame.source] = source
+            yield far, step
+        if not any(remotes):
+            show = typed(self._wires.spaces[key[0]], "bridge", "fdb", "show", "dev", link.name)
+            text = f"{link.name} does not know behind which node {frame.to or 'anybody'} is"
+            where = self._wires.relations.called(key)
+            yield key, Step(text, False, where, show, self._aimed(key))
+
+    def _dug(self, key: Key, remote: str, heard: bool) -> tuple[Key, Step | None, str]:
+        """Return a tunnel's far end, what keeps packets from there, and from whom they come."""
+        link, space = self._wires.links[key], self._wires.spaces[key[0]]
+        below = self._wires.spaces.get(link.lower.id, space) if link.lower else space
+        where = self._wires.relations.called(key)
+        if self._depth >= _DEEPEST:
+            return key, Step(f"{where} is a tunnel in many others", None, where), ""
+        local, port = str(_told(link, "local") or ""), link.parameters.get("port")
+        kind = "udp" if link.kind in _NUMBERED else link.kind
+        packet = Flowing("inet6" if ":" in remote else "inet", local, remote, kind)
+        packet = replace(packet, dport=port if isinstance(port, int) else None)
+        inner = Walk(self._wires)
+        if local and not self._wires.stacks[below.id].local(local):
+            show = typed(below, "ip", "address", "show", "to", local)
+            text = f"{below.name} does not have {local}, from which {link.name} sends"
+            length = Subnets(self._wires).subnet(remote).prefixlen
+            mend = (
+                typed(below, "ip", "address", "add", f"{local}/{length}", "dev", link.lower.name)
+                if link.lower
+                else None
+            )
+            return key, Step(text, False, where, show, mend), ""
+        oif = link.lower.name if link.lower and not heard else None
+        dig = self._wires.dig
+        self._wires.dig = Tunnels(self._wires, self._depth + 1).dig
+        try:
+            there = inner.send(below, packet, oif)
+        except EndedError:
+            last = inner.steps[-1]
+            return key, last if last.mend else replace(last, mend=self._aimed(key)), ""
+        finally:
+            self._wires.dig = dig
+        for other in there.space.interfaces:
+            if _meets(link, other, there.packet):
+                doubt = next((it for it in inner.steps if it.holds is None), None)
+                return (there.space.id, other.index), doubt, there.packet.source
+        return key, self._unmet(key, there.space), ""
+
+    def _unmet(self, key: Key, there: Namespace) -> Step:
+        """Return that no device at the far end belongs to a tunnel, and what mends it."""
+        link, mend = self._wires.links[key], None
+        show = typed(there, "ip", "-d", "link", "show", "type", link.kind)
+        text = f"has no {link.kind} device that belongs to {self._wires.told(key)}"
+        if link.kind in _NUMBERED:
+            kind = "VXLAN" if link.kind == "vxlan" else link.kind
+            text = f"has no {kind} device with VNI {_told(link, 'id')}"
+        for other in there.interfaces:
+            if other.kind == link.kind in _NUMBERED:
+                mend = _anew(there, other, {name: link.parameters[name] for name in ("id", "port")})
+        mend = mend or self._aimed(key)
+        return Step(f"{there.name} {text}", False, there.name, show, mend)
+
+    def _aimed(self, key: Key) -> str | None:
+        """Return what gives a tunnel the address of a device that belongs to it as its far end."""
+        link, space = self._wires.links[key], self._wires.spaces[key[0]]
+        ranked, aimed = [], _told(link, "remote")
+        for far, other in self._wires.links.items():
+            ends = [_told(other, name) != _told(link, name) for name in ("id", "port", "ikey")]
+            remote = _told(other, "local")
+            if far[0] != key[0] and other.kind == link.kind and remote not in (None, aimed):
+                ranked.append((any(ends), str(remote)))
+        words = ("ip", "link", "set", "dev", link.name, "type", link.kind, "remote")
+        return typed(space, *words, min(ranked)[1]) if ranked else None
+
+
+def _anew(space: Namespace, link: Interface, wanted: dict[str, object]) -> str:
+    """Return what makes a device again with other parameters, which it keeps for its life."""
+    told = {name: value for name, value in link.parameters.items() if name != "link"} | wanted
+    lower = f"{space.name}:{link.lower.name}" if link.lower else None
+    add = AddLink(f"{space.name}:{link.name}", link.kind, told, lower).command()
+    gone = typed(space, "ip", "link", "delete", "dev", link.name)
+    master = ("master", link.master.name) if link.master else ()
+    return f"{gone} && {add} && {typed(space, 'ip', 'link', 'set', link.name, *master, 'up')}"
+
+
+def _told(link: Interface, name: str) -> object:
+    found = link.parameters.get(name) or link.parameters.get(f"{name}6")
+    return None if found in (None, "any", "0.0.0.0", "::") else found
+
+
+def _meets(link: Interface, other: Interface, packet: Flowing) -> bool:
+    """Tell whether a device takes what another one has sent."""
+    if other.kind != link.kind:
+        return False
+    if link.kind in _NUMBERED:
+        return all(_told(link, name) == _told(other, name) for name in ("id", "port"))
+    fits = _told(other, "local") in (None, packet.to)
+    return fits and _told(other, "remote") in (None, packet.source)

@@ -1,0 +1,231 @@
+"""A packet's way through namespaces, step by step, as each kernel would decide it. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import count, pairwise
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
+
+from netviz.explanations import Step
+from netviz.packets.asking import Asking, Query, switch
+from netviz.packets.facts import typed
+from netviz.packets.filters import Flowing
+from netviz.packets.gates import Gates
+from netviz.packets.ports import Frame
+from netviz.packets.reasons import led
+
+if TYPE_CHECKING:
+    from netviz.model import Key, Namespace
+    from netviz.packets.lookup import Lookup
+    from netviz.packets.segments import Arrival, Wires
+
+_MOST = 32  # Hops: a packet's time to live ends later, but no lab is that long.
+
+
+class EndedError(Exception):
+    """A walk ends: the last of its steps says why."""
+
+
+class There(NamedTuple):
+    """Where a packet was taken in, by which device, and how it was then."""
+
+    space: Namespace
+    dev: str
+    packet: Flowing
+
+
+class Walk:
+    """A packet's way, and the way of its answer; ``steps`` are those that it has taken."""
+
+    def __init__(self, wires: Wires) -> None:
+        self.wires, self.steps = wires, list[Step]()
+        self._gates = Gates(wires.relations, self.add)
+        self.asking = Asking(wires, self._gates)
+        self._back = ""
+
+    def send(self, space: Namespace, packet: Flowing, oif: str | None = None) -> There:
+        """Return where a packet is taken in that is made in a namespace.
+
+        Raises ``EndedError`` where it is nowhere: the last step says why.
+        """
+        gates, stack = self._gates, self.wires.stacks[space.id]
+        found = stack.route(packet.to, source=packet.source or None, oif=oif, mark=packet.mark)
+        self._routed(space, packet, found)
+        made = self._from(space, packet, found)
+        if made.source != packet.source and made.family == "inet":
+            again = stack.route(made.to, source=made.source, oif=oif)  # A socket asks twice.
+            if again.refusal:
+                self._routed(space, made, again)
+            found = found if made.protocol == "icmp" else again
+        made = replace(made, state=gates.state(space, made))
+        sent = gates.judged(space, "output", replace(made, oif=found.devices[0]))
+        if (sent.to, sent.mark) != (made.to, made.mark):  # It is routed again.
+            found = stack.route(sent.to, source=sent.source, oif=oif, mark=sent.mark)
+            self._routed(space, sent, found)
+        for hop in count():
+            sent = gates.judged(space, "postrouting", replace(sent, oif=found.devices[0]))
+            sent = gates.left(space, made, sent)
+            key, suspect, sent = self._carried(space, sent, found)
+            space, dev = self.wires.spaces[key[0]], self.wires.links[key].name
+            made = replace(sent, iif=None, oif=None, mark=0, state="new", status=frozenset())
+            sent = gates.judged(space, "prerouting", gates.came(space, made, dev))
+            if self.wires.stacks[space.id].local(sent.to):
+                self._expected(space, dev, sent)
+                sent = gates.left(space, made, gates.judged(space, "input", sent))
+                show = typed(space, "ip", "address", "show", "to", sent.to)
+                self.add(Step(f"{sent.to} is {space.name}'s own address", True, space.name, show))
+                return There(space, dev, replace(sent, iif=None))
+            found = self._forwarded(space, dev, sent, suspect)
+            if hop > _MOST:
+                self._ends(self._loop(space, sent, found))
+            sent = gates.judged(space, "forward", replace(sent, oif=found.devices[0]))
+        raise EndedError
+
+    def answer(self, there: There) -> There:
+        """Return where the answer is taken in to a packet that was taken in somewhere."""
+        self._back = "back: "
+        it = there.packet
+        ports = it.dport, it.sport
+        back = Flowing(it.family, it.to, it.source, it.protocol, *ports, kind="reply")
+        near = it.source.lower().startswith("fe80:")
+        return self.send(there.space, back, there.dev if near else None)
+
+    def add(self, step: Step) -> None:
+        """Take a step. Raises ``EndedError`` where it does not hold."""
+        self.steps.append(replace(step, text=self._back + step.text))
+        if step.holds is False:
+            raise EndedError
+
+    def _ends(self, step: Step) -> NoReturn:
+        self.add(step)
+        raise EndedError
+
+    def _routed(
+        self, space: Namespace, packet: Flowing, found: Lookup, iif: str | None = None
+    ) -> None:
+        """Tell by which route a namespace sends a packet, or why it does not."""
+        came = ("from", packet.source, "iif", iif) if iif else ()
+        show = typed(space, "ip", "route", "get", packet.to, *came)
+        if found.refusal:
+            self._ends(self.asking.mends.unrouted(space, packet.to, found, show))
+        if found.doubt or not found.devices:
+            self._ends(Step(found.doubt or "no device is known", None, space.name, show))
+        if len({*zip(found.devices, found.gateways, strict=True)}) > 1:
+            text = f"{space.name} takes one of {len(found.devices)} ways to {packet.to}"
+            self.add(Step(text, None, space.name, show))
+        dev = found.devices[0]
+        text = f"{space.name}: {led(found, dev, found.gateways[0], packet.to)}"
+        self.add(Step(text, True, f"{space.name}:{dev}", show))
+
+    def _from(self, space: Namespace, packet: Flowing, found: Lookup) -> Flowing:
+        """Return a packet with its source, which the route chooses."""
+        if packet.source or found.source:
+            return replace(packet, source=packet.source or found.source or "")
+        own = [(link, a) for link in space.interfaces for a in link.addresses]
+        own = [(k, a) for k, a in own if a.family == packet.family and a.scope != "host"]
+        own.sort(key=lambda it: it[1].scope != "global")
+        for link, address in own:
+            if checked := self.asking.checked(self.wires.key(space, link.name), address.local):
+                self._ends(checked)
+        show = typed(space, "ip", "route", "get", packet.to)
+        if not own:
+            mend = self.asking.mends.joined(space, packet.to)
+            text = f"{space.name} has no address from which it could send"
+            self._ends(Step(text, False, space.name, show, mend))
+        text = f"which address {space.name} sends from is not in a snapshot"
+        self.add(Step(text, None, space.name, show))
+        return replace(packet, source=own[0][1].local)
+
+    def _forwarded(
+        self, space: Namespace, dev: str, packet: Flowing, suspect: Step | None
+    ) -> Lookup:
+        """Return the way on from a namespace that is asked to forward a packet."""
+        stack, inet = self.wires.stacks[space.id], packet.family == "inet"
+        found = stack.route(packet.to, source=packet.source, iif=dev, mark=packet.mark)
+        on = stack.forwards(packet.family, dev)
+        if suspect and (not on or found.refusal):
+            self._ends(suspect)
+        wide = "net.ipv4.ip_forward" if inet else "net.ipv6.conf.all.forwarding"
+        if inet and not on and stack.forwards("inet", "all"):
+            wide = switch(dev, "forwarding")
+        show = typed(space, "sysctl", wide)
+        if not on:
+            text = f"{packet.to} is not {space.name}'s own, and it does not forward: {wide} is 0"
+            mend = typed(space, "sysctl", "-w", f"{wide}=1")
+            self._ends(Step(text, on, f"{space.name}:{dev}", show, mend))
+        self._routed(space, packet, found, dev)
+        self._expected(space, dev, packet)
+        self.add(Step(f"{space.name} forwards: {wide} is 1", True, space.name, show))
+        return found
+
+    def _expected(self, space: Namespace, dev: str, packet: Flowing) -> None:
+        """See whether a namespace takes a packet with this source from there."""
+        if step := self.asking.barred(self.wires.key(space, dev), packet.source, packet.to):
+            self.add(step)
+
+    def _loop(self, space: Namespace, packet: Flowing, found: Lookup) -> Step:
+        show = typed(space, "ip", "route", "get", packet.to)
+        text = f"it comes back to {space.name} until its time to live is used up: a loop"
+        return Step(text, False, space.name, show, self.asking.mends.unlooped(space, found))
+
+    def _carried(
+        self, space: Namespace, packet: Flowing, found: Lookup
+    ) -> tuple[Key, Step | None, Flowing]:
+        """Return where a frame gets to, what is wrong if not where it should, and the packet."""
+        route, gateway = found.route, found.gateways[0]
+        key = self.wires.key(space, found.devices[0])
+        if down := self.wires.down(key):
+            self._ends(down)
+        stack = self.wires.stacks[space.id]
+        if gateway != packet.to and stack.local(gateway):
+            text = (
+                f"{gateway} is {space.name}'s own: when the route was made decides where it leads"
+            )
+            self.add(Step(text, None, space.name, typed(space, "ip", "route", "show")))
+        own = stack.local(packet.source)
+        asks = self.asking.own(key, gateway, packet.source if own else None)
+        set_ = route.to if route and route.protocol != "kernel" else None
+        answer = self.asking.who(Query(key, gateway, asks, packet.to, set_))
+        for step in answer.steps:
+            self.add(step)
+        if answer.mac is None:
+            raise EndedError
+        frame = Frame(answer.mac, self.wires.links[key].mac, packet.to)
+        reached = self.wires.reach(key, frame)
+        takers = [it for it in reached.values() if not it.beyond and self.wires.takes(it, frame)]
+        got = min(takers, key=lambda it: (not it.real, it.trouble is not None), default=None)
+        if got is None or not got.real:
+            self._ends(self._astray(key, reached, got, answer.suspect))
+        if got.trouble:
+            self.add(got.trouble)
+        if len(got.way) > 1:
+            self.add(self._joined(got.way))
+        return got.key, answer.suspect, self._gates.bridged(got.way, packet)
+
+    def _joined(self, way: tuple[Key, ...]) -> Step:
+        """Return by which devices a frame goes."""
+        step, names = self.wires.shows(way[0], "", True), [self.wires.told(way[0])]
+        show = step.command
+        for before, key in pairwise(way):
+            bridge = self.wires.relations.master(key)
+            if bridge and bridge == self.wires.relations.master(before):
+                names.append(self.wires.told(bridge))
+                inside, name = self.wires.spaces[bridge[0]], self.wires.links[bridge].name
+                show = typed(inside, "bridge", "fdb", "show", "br", name)
+            names.append(self.wires.told(key))
+        text = f"{names[0]} is joined with {names[-1]}"
+        text += f" by {', '.join(names[1:-1])}" if names[1:-1] else ""
+        return replace(step, text=text, command=show)
+
+    def _astray(
+        self, key: Key, reached: dict[Key, Arrival], got: Arrival | None, suspect: Step | None
+    ) -> Step:
+        """Return why a frame gets to nobody."""
+        if got and got.trouble:
+            return got.trouble
+        lost = [it.trouble for it in reached.values() if it.trouble]
+        lost.sort(key=lambda it: it.holds is False)
+        if suspect and not (lost and lost[0].holds is None):
+            return suspect
+        text = f"what {self.wires.told(key)} sends is for nobody who gets it"
+        return lost[0] if lost else self.wires.shows(key, text)
