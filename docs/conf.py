@@ -17,7 +17,6 @@ extensions = [
     "sphinx_click",
     "sphinx_copybutton",
     "lexer",
-    "terms",
 ]
 nb_execution_mode = "off"  # They come with their outputs.
 myst_enable_extensions = ["attrs_block"]

@@ -19,6 +19,7 @@ import assets
 import figures
 import lessons
 import nbformat
+import terms
 from coming import COMING
 from runs import executed
 from sphinx.cmd.build import main as sphinx
@@ -48,6 +49,7 @@ def publish(build: Path) -> int:
     shutil.copytree(DOCS / "static", source / "static")
     for page in (DOCS / "conf.py", *DOCS.glob("*.md")):
         shutil.copy(page, source)
+    (source / "glossary.md").write_text(terms.page(_glossary()))
     lay_lessons(source, build / "executed")
     lay_start(source)
     lay_commands(source / "cli")
@@ -60,12 +62,20 @@ def lay_lessons(source: Path, cache: Path) -> None:
     """Lay out each lesson and the gallery as they ran, and for downloading as they are."""
     for folder in ("lessons", "extra/notebooks"):
         (source / folder).mkdir(parents=True)
+    glossary = terms.entries(_glossary())
     for path in [*published(notebooks()), DOCS / "gallery.ipynb"]:
         folder, up = (source, "") if path.parent == DOCS else (source / "lessons", "../")
         address = f"{up}notebooks/{path.name}"
         made = lessons.page(executed(path, cache), path, address, REPOSITORY)
+        for cell in made.cells:
+            if cell.cell_type == "markdown":
+                cell.source = terms.linked(cell.source, glossary, f"{up}glossary.html")
         nbformat.write(made, folder / path.name)
         shutil.copy(path, source / "extra/notebooks")
+
+
+def _glossary() -> str:
+    return (notebooks() / "glossary.md").read_text(encoding="utf-8")
 
 
 def lay_start(source: Path) -> None:

@@ -191,6 +191,8 @@ def switches(namespace: Namespace) -> Iterator[tuple[str, object]]:
                     yield _SHORT.get(path, path), value
         elif version.startswith("bridge-"):
             yield f"net.bridge.{version}", scopes
+        elif version.startswith("net."):
+            yield version, scopes
 
 
 def essence(interface: Interface) -> dict[str, object]:

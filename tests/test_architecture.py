@@ -23,7 +23,7 @@ MODULES = {
 
 # A room may import the rooms above it, and itself.
 ROOMS = {
-    "ground": ("text", "model", "journeys", "errors", "graphs", "changes", "records"),
+    "ground": ("text", "model", "journeys", "errors", "graphs", "changes", "records", "explanations"),
     "lab": ("lab.",),
     "net": ("net.",),
     "packets": ("packets.",),
@@ -36,11 +36,11 @@ ONLY_IMPORTERS = {
     "pyroute2": ("net.netlink",),
     "matplotlib": ("picture.drawing", "picture.artists"),
     "ipywidgets": ("picture.widgets",),
-    "anywidget": ("picture.widgets",),
+    "anywidget": ("picture.widgets", "picture.questions"),
     "ctypes": ("lab.syscalls",),
     "click": ("cli", "verbs"),
     "yaml": ("net.containerlab",),
-    "IPython": ("lab.kernel", "lab.magics", "picture.widgets"),
+    "IPython": ("lab.kernel", "lab.magics", "picture.widgets", "picture.outputs"),
     "ipykernel": ("lab.kernel",),
 }
 ONLY_CALLERS = {

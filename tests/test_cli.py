@@ -89,3 +89,14 @@ def test_help_lists_the_commands() -> None:
     assert done.returncode == 0
     for command in ("lab", "run", "shell", "draw"):
         assert f"\n  {command} " in done.stdout
+
+
+def test_explain_ends_as_what_it_foretells() -> None:
+    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    works = netviz("explain", "root", "127.0.0.1")
+    assert (works.returncode, works.stderr) == (0, "")
+    assert works.stdout.endswith("✓ the answer reaches root\n")
+    broken = netviz("explain", "--json", "net1", "10.1.1.1")
+    assert broken.returncode == 1
+    assert json.loads(broken.stdout)["works"] is False
+    assert netviz("explain", "--proto", "tcp", "root", "127.0.0.1").returncode == 2

@@ -67,7 +67,7 @@ def restore(lesson: Path, folder: Path) -> Path | None:
     try:
         kept = None
         if os.path.lexists(copy) and not _same(lesson, copy):
-            kept = _free_name(copy)
+            kept = free_name(copy, "mine")
             copy.rename(kept)
         _copy(lesson, copy)
     except OSError as error:
@@ -78,7 +78,8 @@ def restore(lesson: Path, folder: Path) -> Path | None:
 def _pairs(source: Path, folder: Path) -> Iterator[tuple[Path, Path]]:
     for path in sorted(source.rglob("*")):
         place = path.relative_to(source)
-        hidden = any(part.startswith((".", "_")) for part in place.parts)
+        # Whoever works in the published folder itself has results of her own there.
+        hidden = any(part.startswith((".", "_", "progress.")) for part in place.parts)
         if path.is_file() and not hidden:
             yield path, folder / place
 
@@ -99,11 +100,12 @@ def _same(lesson: Path, copy: Path) -> bool:
     return copy.is_file() and lesson.read_bytes() == copy.read_bytes()
 
 
-def _free_name(copy: Path) -> Path:
+def free_name(file: Path, word: str) -> Path:
+    """Return a name beside a file's own that nothing has: ``04-bridge.mine-1.ipynb``."""
     number = 1
-    while os.path.lexists(kept := copy.with_name(f"{copy.stem}.mine-{number}{copy.suffix}")):
+    while os.path.lexists(free := file.with_name(f"{file.stem}.{word}-{number}{file.suffix}")):
         number += 1
-    return kept
+    return free
 
 
 def _not_written(error: OSError, folder: Path) -> NetvizError:

@@ -9,6 +9,7 @@ is taken back. How the learner mends it is her business: it is mended when all p
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
@@ -70,7 +71,8 @@ class Broken:
     def __repr__(self) -> str:
         """Return what no longer works, and what to do."""
         (where, to), *rest = self.lost
-        more = f", and {len(rest)} more of {len(self.worked)} pairs fail" if rest else ""
+        verb = "fails" if len(rest) == 1 else "fail"
+        more = f", and {len(rest)} more of {len(self.worked)} pairs {verb}" if rest else ""
         text = f"Something is broken: {where} no longer reaches {to}{more}."
         return printable(f"{text} Find it and mend it; nv.mended() judges.")
 
@@ -95,10 +97,11 @@ class Broken:
 def break_something(seed: int | str | None = None, level: int = 1) -> Broken:
     """Put one fault into the lab, and return what no longer works.
 
-    The same ``seed`` breaks the same thing in the same lab. A fault of level 1 is seen in the
-    picture, of level 2 in a table; on level 3 what one looks at first is as it should be. What an
-    earlier call broke, and nobody mended, is taken back first. ``undo`` takes back the fault, and
-    all that was done since.
+    The same ``seed`` breaks the same thing in the same lab; where none is given, the environment's
+    ``NETVIZ_SEED`` is one, for a whole class. A fault of level 1 is seen in the picture, of level
+    2 in a table; on level 3 what one looks at first is as it should be. What an earlier call
+    broke, and nobody mended, is taken back first. ``undo`` takes back the fault, and all that was
+    done since.
 
     Raises ``ExerciseError`` where nothing works, or nothing of that level breaks anything: then
     the lab is as it was; ``SandboxError`` outside a lab.
@@ -108,6 +111,7 @@ def break_something(seed: int | str | None = None, level: int = 1) -> Broken:
     if level not in levels:
         raise ExerciseError(f"there is no level {level!r}", remedy=f"choose one of {levels}")
     _take_back_latest()
+    seed = os.environ.get("NETVIZ_SEED") if seed is None else seed
     chance = Random(seed)
     works = answered(_pairs(snapshot(), chance), _PATIENCE)
     if not works:

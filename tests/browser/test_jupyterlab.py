@@ -38,7 +38,7 @@ def test_page_asks_nobody_but_its_own_server(lesson: Visit) -> None:
 
 
 def test_cell_of_the_lesson_shows_the_lab(lesson: Visit) -> None:
-    shown = run_cell(lesson.page.locator(".jp-CodeCell", has_text="ip -brief link").first)
+    shown = run_cell(lesson.page.locator(".jp-CodeCell", has_text="!hostname").first)
     assert [line.split()[0] for line in shown.splitlines()] == ["root", "lab", "lo"]
 
 
@@ -47,3 +47,12 @@ def test_learner_s_own_cells_build_a_namespace(lesson: Visit) -> None:
     for code in ("!ip netns add net1", "!ip netns list"):
         shown = run_cell(add_cell(lesson.page, code))
     assert shown == "net1\n"
+
+
+def test_term_of_a_lesson_opens_the_glossary_at_its_entry(lesson: Visit) -> None:
+    lesson.page.get_by_role("link", name="root namespace").click()
+    entry = lesson.page.locator(".jp-MarkdownViewer h2", has_text="root namespace")
+    entry.wait_for()
+    inside = "(it) => { const { top } = it.getBoundingClientRect(); return 0 < top && top < 500; }"
+    lesson.page.wait_for_function(f"(it) => ({inside})(it)", arg=entry.element_handle())
+    lesson.shoot("glossary-in-jupyterlab")

@@ -18,6 +18,7 @@ def source(tmp_path: Path) -> Path:
     (folder / ".ipynb_checkpoints").mkdir()
     for name in ("00-start-here", "04-bridge", "11-two-words"):
         (folder / f"{name}.ipynb").write_text(f"published {name}")
+    (folder / "glossary.md").write_text("## bridge")
     (folder / "pictures/one.svg").write_text("<svg/>")
     (folder / ".ipynb_checkpoints/old.ipynb").write_text("old")
     return folder
@@ -45,6 +46,7 @@ def test_all_is_copied_the_first_time(source: Path, tmp_path: Path) -> None:
         "00-start-here.ipynb",
         "04-bridge.ipynb",
         "11-two-words.ipynb",
+        "glossary.md",
         "pictures/one.svg",
     ]
 
@@ -79,7 +81,7 @@ def test_restored_lesson_leaves_hers_under_another_name(source: Path, tmp_path: 
 def test_restoring_what_was_not_changed_keeps_nothing(source: Path, tmp_path: Path) -> None:
     lessons.copy_missing(source, tmp_path / "mine")
     assert lessons.restore(source / "04-bridge.ipynb", tmp_path / "mine") is None
-    assert len(list((tmp_path / "mine").iterdir())) == 4
+    assert len(list((tmp_path / "mine").iterdir())) == 5
 
 
 def test_restoring_what_is_missing_copies_it(source: Path, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from statistics import median
 
 import pytest
-from lessons import EXERCISE, LESSONS, Lesson, lesson
+from lessons import EXERCISE, LESSONS, MENDING, Lesson, each_lesson, lesson
 
 from netviz.lab.components import wanted
 
@@ -20,9 +20,7 @@ AT_HAND = {
     *("ipcmk", "ipcs", "lsns", "nsenter", "unshare"),  # util-linux
 }
 
-each_lesson = pytest.mark.parametrize(
-    "lesson", [Lesson(path) for path in LESSONS], ids=[path.stem for path in LESSONS]
-)
+LAST_PARTS = ("Break and mend", "Exercise", "Where Docker and Kubernetes do this", "Recap")
 
 
 def words(text: str) -> int:
@@ -31,7 +29,7 @@ def words(text: str) -> int:
 
 def commands(lesson: Lesson) -> list[str]:
     """Return every line that a lesson gives to the shell."""
-    sources = [cell.source.splitlines() for cell in lesson.cells("code")]
+    sources = [source.splitlines() for source in lesson.sources]
     return [
         line.removeprefix("!")
         for first, *rest in sources
@@ -63,22 +61,46 @@ def test_title_is_a_question_under_which_the_goal_is_drawn(lesson: Lesson) -> No
     title = first.splitlines()[0]
     assert title.startswith("# ")
     assert title.endswith("?")
-    assert re.search(r"\*\*(About )?\w+ minutes\.\*\*", first)
+    assert re.search(r"\*\*(About )?\w+ minutes\.\*\* Afterwards you can\n\n- ", first)
+    assert len(re.findall("^- ", first, re.MULTILINE)) == 3
+    assert "**You need first:** " in first
     alt, picture = re.search(r"!\[(.+)\]\((.+)\)", first).groups()
     assert alt
     assert "<svg" in (lesson.path.parent / picture).read_text()
 
 
 @each_lesson
-def test_parts_that_every_lesson_has(lesson: Lesson) -> None:
+def test_parts_that_every_lesson_has_in_their_order(lesson: Lesson) -> None:
     headings = re.findall(r"^## (.*)$", lesson.prose, re.MULTILINE)
-    assert headings[-3:] == ["Exercise", "Where Docker and Kubernetes do this", "Recap"]
-    assert lesson.prose.count("<strong>Predict</strong>") >= 2
-    assert lesson.prose.count("What happened, and why") >= 2
+    assert tuple(headings[-len(LAST_PARTS) :]) == LAST_PARTS
+    checked = "!netviz doctor" if lesson.number == "00" else "nv.check(installed("
+    asked = [checked, "nv.live()", "nv.break_something(", MENDING, "nv.mended()", EXERCISE]
+    places = [next(i for i, it in enumerate(lesson.sources) if part in it) for part in asked]
+    assert places == sorted(places)
+    assert 'task="exercise"' in lesson.sources[places[-1] + 1]
     assert "ip " in lesson.solution
-    sources = [cell.source for cell in lesson.cells("code")]
-    assert EXERCISE in sources
-    assert sources[-1] == "nv.reset()\nnv.draw()"
+    assert lesson.sources[-1] == "nv.reset()\nnv.draw()"
+
+
+@each_lesson
+def test_learner_foresees_then_looks_then_reads_why(lesson: Lesson) -> None:
+    cells = lesson.notebook.cells
+    foreseen = [i for i, cell in enumerate(cells) if "guess = nv.predict(" in cell.source]
+    revealed = [i for i, cell in enumerate(cells) if cell.source.startswith("guess.reveal(")]
+    assert len(foreseen) == len(revealed) >= 2
+    for before, after in zip(foreseen, revealed, strict=True):
+        assert [cell.cell_type for cell in cells[before + 1 : after]].count("code") >= 1
+        assert not [i for i in foreseen if before < i < after]
+        assert cells[after + 1].source.startswith("<details><summary>Why</summary>")
+
+
+@each_lesson
+def test_from_the_second_lesson_on_a_packet_is_followed_and_its_way_explained(
+    lesson: Lesson,
+) -> None:
+    if lesson.number >= "02":
+        assert any("nv.trace(" in source for source in lesson.sources)
+        assert any("nv.explain(" in source for source in lesson.sources)
 
 
 @each_lesson

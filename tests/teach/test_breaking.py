@@ -53,13 +53,17 @@ def test_what_is_broken_is_shown_and_not_why() -> None:
     assert not answered([(where, to)], 0.2)
 
 
-def test_same_seed_breaks_the_same_thing() -> None:
+def test_same_seed_breaks_the_same_thing_also_when_a_class_has_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     netviz.bridge(3).up()
     causes = []
-    for seed in (4, 4, 5, 6, 7):
+    for seed in ("4", "4", "5", "6", "7", None):
+        monkeypatch.setenv("NETVIZ_SEED", "7")
         causes.append(break_something(seed).place.cause)
         assert netviz.undo()
     assert causes[0] == causes[1]
+    assert causes[-1] == causes[-2]
     assert len({*causes}) > 1
 
 
