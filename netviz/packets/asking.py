@@ -19,7 +19,7 @@ from netviz.packets.ports import BROADCAST, Frame
 from netviz.packets.subnets import network_of
 
 if TYPE_CHECKING:
-    from netviz.model import Key, Neighbour
+    from netviz.model import Key, Neighbour, Route
     from netviz.packets.gates import Gates
     from netviz.packets.segments import Arrival, Wires
 
@@ -49,7 +49,7 @@ class Query(NamedTuple):
     address: str
     asks: str
     to: str
-    route: str | None = None
+    route: Route | None = None
 
 
 class Asking:
@@ -142,14 +142,30 @@ class Asking:
             sent = Flowing("inet6", asks, many, "icmpv6", state="untracked", kind="solicit")
         if step := self.gates.asked(arrival.way, sent):
             return step
+        if ":" in address and (wrong := self._misled(arrival.key, asks, link.mac)):
+            return wrong
         taught = self.wires.bridges.taught
         self.wires.bridges.taught = taught | {link.mac or ""}
-        back = self.wires.reach(arrival.key, Frame(link.mac or "", mac, asks)).get(key)
+        reached = self.wires.reach(arrival.key, Frame(link.mac or "", mac, asks))
         self.wires.bridges.taught = taught
+        back = reached.get(key)
         if back is None or not back.real:
-            return back.trouble if back else self.wires.shows(key, f"{link.name} gets no answer")
+            lost = (back, *reached.values()) if back else reached.values()
+            whys = (it.trouble for it in lost if it.trouble)
+            return next(whys, None) or self.wires.shows(key, f"{link.name} gets no answer")
         kind = "advert" if ":" in address else "reply"
         return self.gates.asked(back.way, replace(sent, source=address, to=asks, kind=kind))
+
+    def _misled(self, key: Key, asks: str, mac: str | None) -> Step | None:
+        """Return that an advert goes astray: unlike ARP's answers it is sent as any packet is."""
+        space, dev = self.wires.spaces[key[0]], self.wires.links[key].name
+        known = self.wires.stacks[space.id].neighbour(asks, dev)
+        if not known or known.mac == mac or not _WRITTEN & {*known.state}:
+            return None
+        show = typed(space, "ip", "neighbour", "show", asks, "dev", dev)
+        gone = typed(space, "ip", "neighbour", "delete", asks, "dev", dev)
+        text = f"neighbour {asks} is {known.mac}, says {space.name}'s table, but {mac} has it"
+        return Step(text, False, self.wires.relations.called(key), show, gone)
 
     def _question(self, key: Key, address: str) -> Frame:
         to = BROADCAST
@@ -210,6 +226,8 @@ class Asking:
         if not early and not any("tentative" in a.flags for a in own):
             return None
         text = f"{space.name} still asks whether {address} is free: wait for two seconds"
+        if address == "::":
+            text = f"{self.wires.told(key)} has no link-local address yet, with which it could ask"
         show = typed(space, "ip", "address", "show", "dev", link.name)
         return Step(text, None, self.wires.relations.called(key), show)
 
@@ -246,9 +264,10 @@ class Asking:
                 look = typed(there, "ip", "link", "show", "dev", self.wires.links[loose].name)
                 return Step(lacks, False, self.wires.relations.called(loose), look, mend)
         mine = [a for a in self.wires.links[key].addresses if a.local == asks]
-        best = self.mends.straight(key, to, route) if route else None
-        plain, text = address == to, text if owners else f"{text}: nobody here has it"
-        best = best or self.mends.given(key, address, mine[0] if mine else None, plain=plain)
+        best = self.mends.straight(space, to, route) if route else None
+        text = text if owners else f"{text}: nobody here has it"
+        best = best or self.mends.given(key, address, mine[0] if mine else None)
+        best = best or self.mends.fewer(key, address)
         return Step(text, False, where, show, best)
 
     def _deaf(self, key: Key, text: str, asks: str, address: str) -> Step:

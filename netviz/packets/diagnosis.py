@@ -69,7 +69,7 @@ def _there_and_back(
 ) -> None:
     stack = walk.wires.stacks[space.id]
     if stack.broadcast(packet.to):
-        walk.add(Step(f"{packet.to} is for many: who of them answers is theirs", None, space.name))
+        walk.add(_many(walk, space, packet.to))
         return
     there = walk.send(space, packet, dev)
     if packet.protocol in ("tcp", "udp"):
@@ -90,6 +90,16 @@ def _there_and_back(
         text = f"{packet.to} was asked, but the answer comes from {back.packet.source}"
         walk.add(Step(text, False, space.name, show))
     walk.steps.append(Step(f"the answer reaches {space.name}", True, space.name, show))
+
+
+def _many(walk: Walk, space: Namespace, to: str) -> Step:
+    """Return that an address is for many; where somebody has it, by a mask that is wrong."""
+    show = typed(space, "ip", "route", "get", to)
+    if to not in walk.wires.owners:
+        return Step(f"{to} is for many: who of them answers is theirs", None, space.name, show)
+    text = f"for {space.name} {to} is a broadcast address, by the mask of one of its own"
+    mend = walk.asking.mends.joined(space, to, lambda far: far.local == to)
+    return Step(text, False, space.name, show, mend)
 
 
 def _silent(there: There) -> Step | None:

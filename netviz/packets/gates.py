@@ -24,10 +24,14 @@ if TYPE_CHECKING:
 
 
 class Gates:
-    """The filters of a network on one packet's way; ``add`` takes each step."""
+    """The filters of a network on one packet's way; ``add`` takes each step.
+
+    ``undone`` takes away the last rule that translated it.
+    """
 
     def __init__(self, relations: Relations, add: Callable[[Step], None]) -> None:
         self._relations, self._add = relations, add
+        self.undone: str | None = None
         self._filters: dict[int, Filters] = {}
         self._tracked: dict[int, list[tuple[Flowing, Flowing]]] = defaultdict(list)
 
@@ -54,7 +58,10 @@ class Gates:
             step = Step(f"{space.name}: {said.doubt}", None, space.name, show)
         elif text:
             whole = f"{space.name}: {text}"
-            step = Step(whole, not said.dropped, space.name, text.command, said.mend)
+            mend = said.mend if said.dropped else None
+            step = Step(whole, not said.dropped, space.name, text.command, mend)
+            if said.mend and not said.dropped:
+                self.undone = said.mend
         return said.packet, step
 
     def asked(self, way: tuple[Key, ...], packet: Flowing) -> Step | None:

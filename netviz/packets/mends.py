@@ -36,12 +36,11 @@ class Mends:
 
     def route(self, space: Namespace, to: str, found: Lookup) -> str | None:
         """Return what gives a namespace a way to an address, or takes away what refuses it."""
-        v6 = ("-6",) if ":" in to else ()
         if found.route and found.refusal:
-            words = _words(v6, "route", "delete", found.route.type, found.route.to)
-            return typed(space, *words, *_table(found.route))
+            return _deleted(space, to, found.route, found.route.type)
         if found.rule and found.refusal:
-            return typed(space, *_words(v6, "rule", "delete", "priority", str(found.rule.priority)))
+            words = ("rule", "delete", "priority", str(found.rule.priority))
+            return typed(space, *_ip(to), *words)
         return (
             self._direct(space, to)
             or self.joined(space, to, lambda far: far.local == to)
@@ -56,12 +55,6 @@ class Mends:
         owners = {key[0] for key in self.wires.owners.get(to, ())} - {space.id}
         mends = (self.joined(self.wires.spaces[key], to) for key in sorted(owners))
         return next(filter(None, mends), None)
-
-    def unlooped(self, space: Namespace, found: Lookup) -> str | None:
-        """Return what takes away a route by which a packet goes in a circle."""
-        route = found.route
-        words = (*_table(route), *(("dev", route.dev) if route.dev else ())) if route else ()
-        return typed(space, "ip", "route", "delete", route.to, *words) if route else None
 
     def _direct(self, space: Namespace, to: str) -> str | None:
         """Return a route to the subnet of one of a namespace's own addresses."""
@@ -90,13 +83,13 @@ class Mends:
         return Step(text, False, space.name, show, mend)
 
     def joined(
-        self, space: Namespace, to: str, fits: Callable[[Address], bool] = lambda far: True
+        self, space: Namespace, to: str, fit: Callable[[Address], bool] = lambda far: True
     ) -> str | None:
         """Return what brings a device into the subnet of an address on its link that fits."""
         for key, own in self._subnets.cards(space, to):
             near = [far for _, far in self._subnets.others(key, to)]
             common = Counter(network_of(far) for far in near)
-            for far in sorted(filter(fits, near), key=lambda far: -common[network_of(far)]):
+            for far in sorted(filter(fit, near), key=lambda far: -common[network_of(far)]):
                 if mended := self._moved(space, self.wires.links[key].name, own, far, common):
                     return mended
         return None
@@ -112,6 +105,8 @@ class Mends:
                 return self.replaced(space, dev, address, f"{address.local}/{usual(far)}")
         free = self._subnets.free(subnet)
         if free is None or any(ip_address(address.local) in subnet for address in own):
+            return None
+        if own and self._named(own[0].local):
             return None
         if own:
             return self.replaced(space, dev, own[0], free)
@@ -137,35 +132,54 @@ class Mends:
         words = ("replace", route) if route else ("add", str(self._subnets.subnet(to)))
         return via[0].mend or typed(space, "ip", "route", *words, "via", via[0].address)
 
-    def straight(self, key: Key, to: str, route: str) -> str | None:
+    def straight(self, space: Namespace, to: str, route: Route) -> str | None:
         """Return what leads past a gateway that is none: straight on, or by another one."""
-        space, link = self.wires.spaces[key[0]], self.wires.links[key]
         if any(covers(it, to) for it in space.interfaces):
-            return typed(space, "ip", "route", "delete", route, "dev", link.name)
-        return self.router(space, to, route)
+            return _deleted(space, to, route)
+        return self.router(space, to, route.to)
 
-    def given(self, key: Key, to: str, own: Address | None, *, plain: bool) -> str | None:
+    def _named(self, address: str) -> bool:
+        """Tell whether a route names an address as its gateway."""
+        routes = (route for space in self.wires.spaces.values() for route in space.routes)
+        return any(route.via == address for route in routes)
+
+    def fewer(self, key: Key, to: str) -> str | None:
+        """Return what takes an address from a device, by which it takes another to be on link."""
+        own = [a for a in self.wires.links[key].addresses if fits(a, to)]
+        wide = [a for a in own if ip_address(to) in network_of(a)]
+        return self.without(key, wide[0].local) if len(own) > len(wide) == 1 else None
+
+    def given(self, key: Key, to: str, own: Address | None) -> str | None:
         """Return what gives somebody on a device's link an address that nobody has.
 
-        If it is a ``plain`` one, no bridge: that is the gateway of others.
+        Only what is the gateway of others is the address of a bridge.
         """
+        plain, version = not self._named(to), "inet6" if ":" in to else "inet"
         if to in self.wires.owners:
             return None
-        ranked: list[tuple[bool, bool, bool, str, Key, list[Address]]] = []
+        ranked: list[tuple[bool, bool, bool, bool, str, Key, list[Address]]] = []
+        settled = []
         for there, arrival in self._subnets.near(key, to).items():
             link, space = self.wires.links[there], self.wires.spaces[there[0]]
             had = [a for a in link.addresses if fits(a, to)]
             right = [a for a in had if own and ip_address(a.local) in network_of(own)]
-            if space.id == key[0] or right or arrival.beyond or (plain and link.kind == "bridge"):
+            if space.id == key[0] or arrival.beyond or (plain and link.kind == "bridge"):
                 continue
-            where = self.wires.relations.called(there)
-            ranked.append((bool(had), link.kind == "bridge", not arrival.real, where, there, had))
-        if not ranked:
+            routes = bool(self.wires.stacks[space.id].forwards(version, "all"))
+            rank = (not (routes or plain), bool(had), link.kind == "bridge", not arrival.real)
+            told = (*rank, self.wires.relations.called(there), there, had)
+            if not right:
+                ranked.append(told)
+            elif not routes and not any(self._named(a.local) for a in had):
+                settled.append(told)
+        # Who has another address of the subnet may be meant, if it is one alone.
+        settled = settled if len(settled) == 1 and not ranked else []
+        if not (ranked or settled):
             return None
-        *_, there, had = min(ranked)
+        *_, there, had = min(ranked or settled)
         space, dev = self.wires.spaces[there[0]], self.wires.links[there].name
         length = usual(own) if own else 64 if ":" in to else 24
-        if had:
+        if had and not settled:
             return self.replaced(space, dev, had[0], f"{to}/{length}")
         return typed(space, "ip", "address", "add", f"{to}/{length}", "dev", dev)
 
@@ -214,9 +228,16 @@ class Mends:
         return {key, *(each for arrival in reached for each in arrival.way)}
 
 
-def _table(route: Route) -> tuple[str, ...]:
-    return ("table", str(route.table)) if route.table != _MAIN else ()
+def _deleted(space: Namespace, to: str, route: Route, *kind: str) -> str:
+    table = ("table", str(route.table)) if route.table != _MAIN else ()
+    dev = ("dev", route.dev) if route.dev and not kind else ()
+    return typed(space, *_ip(to), "route", "delete", *kind, route.to, *dev, *table)
 
 
-def _words(v6: tuple[str, ...], *words: str) -> tuple[str, ...]:
-    return ("ip", *v6, *words)
+def _ip(to: str) -> tuple[str, ...]:
+    return ("ip", "-6") if ":" in to else ("ip",)
+
+
+def unlooped(space: Namespace, to: str, route: Route | None) -> str | None:
+    """Return what takes away a route by which a packet goes in a circle."""
+    return _deleted(space, to, route) if route else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from netviz.explanations import Step
@@ -58,19 +59,19 @@ class Bridges:
             return None
         bridge = self._links[port.master.key]
         if port.port.get("state") == "disabled" and port.running and port.state != "UP":
-            step = self._step(key, "has just come up, and its bridge does not use it yet", _SHOW)
-            return Step(step.text, None, step.where, step.command)
+            why = "has just come up, and its bridge does not use it yet"
+            return replace(self._step(key, why, _SHOW), holds=None)
         if why := held(port):
             step = self._step(key, why, _SHOW, ("bridge", "link", "set", "dev"), "state", "3")
             if not bridge.parameters.get("stp_state"):
                 return step
             words = ("link", "set", "dev", bridge.name, "type", "bridge", "stp_state", "0")
             off = typed(space, "ip", *words)
-            return Step(step.text, False, step.where, step.command, f"{off} && {step.mend}")
+            return replace(step, mend=f"{off} && {step.mend}")
         vlans = {entry.vlan for entry in space.fdb if entry.master == bridge.name}
         if bridge.parameters.get("vlan_filtering") and vlans - {None, 1}:
-            step = self._step(key, "is in VLANs that a snapshot does not have", _SHOW)
-            return Step(step.text, None, step.where, step.command)
+            why = "is in VLANs that a snapshot does not have"
+            return replace(self._step(key, why, _SHOW), holds=None)
         return None
 
     def kept(self, bridge: Key, key: Key, came: Key | None, frame: Frame) -> Step | None:
@@ -90,8 +91,8 @@ class Bridges:
         if flooded and port.get(kind) is False:
             return self._step(key, f"is not flooded: {kind} is off", _SHOW, mend, kind, "on")
         if frame.many and port.get("neigh_suppress"):
-            step = self._step(key, "answers for others: neigh_suppress is on", _SHOW)
-            return Step(step.text, None, step.where, step.command)
+            why = "answers for others: neigh_suppress is on"
+            return replace(self._step(key, why, _SHOW), holds=None)
         return None
 
     def elsewhere(self, bridge: Key, frame: Frame, known: Key | None) -> Step:
@@ -123,8 +124,6 @@ class Bridges:
     ) -> Step:
         """Return a step about a port that breaks; ``to`` is what it is to be set to."""
         space, name = self._relations.spaces[key[0]], self._links[key].name
-        where = self._relations.called(key)
-        cure = typed(space, *mend, name, *to) if mend else None
-        return Step(
-            f"{where.removeprefix('root:')} {why}", False, where, typed(space, *show, name), cure
-        )
+        where, shown = self._relations.called(key), typed(space, *show, name)
+        text = f"{where.removeprefix('root:')} {why}"
+        return Step(text, False, where, shown, typed(space, *mend, name, *to) if mend else None)

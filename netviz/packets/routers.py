@@ -9,7 +9,7 @@ from netviz.packets.facts import typed
 from netviz.packets.subnets import covers, fits, network_of
 
 if TYPE_CHECKING:
-    from netviz.model import Namespace
+    from netviz.model import Interface, Namespace
     from netviz.packets.segments import Wires
     from netviz.packets.subnets import Subnets
 
@@ -20,6 +20,7 @@ class Router(NamedTuple):
     rank: tuple[bool, ...]
     name: str
     address: str
+    sure: bool
     mend: str = ""
 
 
@@ -42,9 +43,13 @@ class Routers:
                     continue
                 version = "inet6" if ":" in to else "inet"
                 on = self._wires.stacks[far.id].forwards(version, link.name)
-                leads = self._leads(far, space, to)
+                has = self._has(far, link, to)
+                leads = has or (on and self._leads(far, space, to))
                 # Else it could perhaps, if it knew of others.
-                if not leads and not (on and self.on_link(far, to)):
+                sure = has or bool(
+                    on and not leads and any(it.sure for it in self.on_link(far, to))
+                )
+                if not (leads or sure):
                     continue
                 rank = (not leads, not on, not arrival.real)
                 near = (
@@ -52,23 +57,25 @@ class Routers:
                     for a in link.addresses
                     if any(ip_address(a.local) in network_of(it) for it in own)
                     and a.local != to
+                    and not self._wires.stacks[space.id].broadcast(a.local)
                     and not self._wires.stacks[space.id].local(a.local)
                     and self._wires.stacks[space.id].route(a.local).gateways == (a.local,)
                 )
-                ranked += (Router((*rank, False), far.name, local) for local in near)
+                ranked += (Router((*rank, False), far.name, local, sure) for local in near)
                 free = self._subnets.free(network_of(own[0])) if own else None
                 if free and not any(fits(a, to) for a in link.addresses) and not arrival.beyond:
                     give = typed(far, "ip", "address", "add", free, "dev", link.name)
-                    ranked.append(Router((*rank, True), far.name, free, give))
+                    ranked.append(Router((*rank, True), far.name, free, sure, give))
         ranked.sort()
         return ranked
 
+    def _has(self, router: Namespace, near: Interface, to: str) -> bool:
+        """Tell whether an address is a namespace's own, or on a link that leads on from there."""
+        further = (link for link in router.interfaces if link != near)
+        own = self._wires.stacks[router.id].local(to)
+        return bool(own) or any(covers(link, to) for link in further)
+
     def _leads(self, router: Namespace, asker: Namespace, to: str) -> bool:
-        stack = self._wires.stacks[router.id]
-        found = stack.route(to)
-        if stack.local(to) or any(covers(link, to) for link in router.interfaces):
-            return True
-        if not stack.forwards("inet6" if ":" in to else "inet", "all"):
-            return False
+        found = self._wires.stacks[router.id].route(to)
         back = {a.local for link in asker.interfaces for a in link.addresses}
         return not (found.refusal or found.doubt or back & {*found.gateways})

@@ -118,7 +118,9 @@ class Matcher:
 
     def entry(self, data: object, found: object, place: Place) -> object:
         """Return what a map has for a value, `ABSENT` where it has nothing."""
-        some = data["set"] if isinstance(data, dict) else self._sets.get((*place[:2], str(data)))
+        some = (
+            data.get("set") if isinstance(data, dict) else self._sets.get((*place[:2], str(data)))
+        )
         if found is ABSENT or some is None:
             return found if found is ABSENT else None
         hits = [(self._has(key, found, place), then) for key, then in some]
@@ -143,7 +145,9 @@ class Matcher:
                 answers = [self._has(part, each, place) for part, each in pairs]
                 return False if False in answers else None if None in answers else True
             case {"prefix": {"addr": str(first), "len": int(length)}}:
-                return _comparable(found) in ip_network(f"{first}/{length}", strict=False)
+                known = _comparable(found)
+                odd = isinstance(known, (int, str, tuple, frozenset))
+                return None if odd else known in ip_network(f"{first}/{length}", strict=False)
             case {"range": [first, last]}:
                 low, it, high = (_comparable(each) for each in (first, found, last))
                 return bool(low <= it <= high) if type(low) is type(it) is type(high) else None

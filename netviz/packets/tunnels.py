@@ -86,7 +86,8 @@ class Tunnels:
             there = inner.send(below, packet, oif)
         except EndedError:
             last = inner.steps[-1]
-            return key, last if last.mend else replace(last, mend=self._aimed(key)), ""
+            aimed = self._aimed(key) if not last.mend or remote not in self._wires.owners else None
+            return key, replace(last, mend=aimed or last.mend), ""
         finally:
             self._wires.dig = dig
         for other in there.space.interfaces:

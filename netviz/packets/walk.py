@@ -11,6 +11,7 @@ from netviz.packets.asking import Asking, Query, switch
 from netviz.packets.facts import typed
 from netviz.packets.filters import Flowing
 from netviz.packets.gates import Gates
+from netviz.packets.mends import unlooped
 from netviz.packets.ports import Frame
 from netviz.packets.reasons import led
 
@@ -92,6 +93,8 @@ class Walk:
 
     def add(self, step: Step) -> None:
         """Take a step. Raises ``EndedError`` where it does not hold."""
+        if step.holds is False and not step.mend:
+            step = replace(step, mend=self._gates.undone)
         self.steps.append(replace(step, text=self._back + step.text))
         if step.holds is False:
             raise EndedError
@@ -166,7 +169,7 @@ class Walk:
     def _loop(self, space: Namespace, packet: Flowing, found: Lookup) -> Step:
         show = typed(space, "ip", "route", "get", packet.to)
         text = f"it comes back to {space.name} until its time to live is used up: a loop"
-        return Step(text, False, space.name, show, self.asking.mends.unlooped(space, found))
+        return Step(text, False, space.name, show, unlooped(space, packet.to, found.route))
 
     def _carried(
         self, space: Namespace, packet: Flowing, found: Lookup
@@ -184,8 +187,8 @@ class Walk:
             self.add(Step(text, None, space.name, typed(space, "ip", "route", "show")))
         own = stack.local(packet.source)
         asks = self.asking.own(key, gateway, packet.source if own else None)
-        set_ = route.to if route and route.protocol != "kernel" else None
-        answer = self.asking.who(Query(key, gateway, asks, packet.to, set_))
+        made = route if route and route.protocol != "kernel" else None
+        answer = self.asking.who(Query(key, gateway, asks, packet.to, made))
         for step in answer.steps:
             self.add(step)
         if answer.mac is None:

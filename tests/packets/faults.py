@@ -233,7 +233,7 @@ def _wrong_entry(net: Net, draw: Random) -> str:
 
 def _wrong_tunnel(kind: str) -> Fault:
     def fault(net: Net, draw: Random) -> str:
-        if not (it := _some(draw, [each for each in net.tunnels if each.kind == "vxlan"])):
+        if not (it := _some(draw, net.tunnels)):
             return ""
         if kind == "VNI":
             made = it.made.replace(" id ", " id 7")
@@ -243,13 +243,6 @@ def _wrong_tunnel(kind: str) -> Fault:
         return f"{ip} link delete vx0\n{ip} {made}\n{ip} link set vx0 master br0 up"
 
     return fault
-
-
-def _wrong_end(net: Net, draw: Random) -> str:
-    if not (it := _some(draw, [each for each in net.tunnels if each.kind != "vxlan"])):
-        return ""
-    ends = f"local {it.here} remote {it.there}7"
-    return f"ip -n {it.space} tunnel change {it.dev} mode {it.kind} {ends}"
 
 
 def _wrong_translation(net: Net, draw: Random) -> str:
@@ -329,7 +322,6 @@ FAULTS: dict[str, Fault] = {
     "no flooding": _of_ports("bridge -n {0} link set dev {1} bcast_flood off flood off"),
     "wrong VNI": _wrong_tunnel("VNI"),
     "wrong remote": _wrong_tunnel("remote"),
-    "wrong far end": _wrong_end,
     "tunnel down": _tunnel_down,
     "wrong NAT": _wrong_translation,
     "loopback down": _loopback,
@@ -337,6 +329,6 @@ FAULTS: dict[str, Fault] = {
     "macvlan alone": _private,
     "lower device down": _lower_down,
 }
-RARE = ("strict reverse path", "wrong VNI", "wrong remote", "wrong far end", "tunnel down",
-        "wrong NAT", "macvlan alone", "lower device down")  # fmt: skip
+RARE = ("strict reverse path", "wrong VNI", "wrong remote", "tunnel down", "wrong NAT",
+        "macvlan alone", "lower device down")  # fmt: skip
 """Those that few networks have."""

@@ -1,7 +1,7 @@
 """Networks by the hundred; the same for the same number.
 
-A `Net` is built from links, each of a kind that people build: a cable, bridges, a VXLAN, macvlans,
-a tunnel. Some have routers in a row between them, or NAT, or another way back than there.
+A `Net` is built from links, each of a kind that people build: a cable, bridges, a VXLAN, macvlans.
+Some have routers in a row between them, or NAT, or another way back than there.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from random import Random
 
-OPTIONAL = ("vxlan", "macvlan", "ipip", "gre")
+OPTIONAL = ("vxlan", "macvlan")
 """Kinds of links that not every kernel has; a bridge then takes their place."""
 NFT = "nsenter --net=/run/netns/{0} nft -f - <<END\n{1}\nEND"
 
@@ -58,9 +58,7 @@ class Tunnel:
 
     space: str
     dev: str
-    kind: str
     made: str
-    here: str
     there: str
 
 
@@ -228,32 +226,15 @@ class Net:
             made = f"link add vx0 address {self.mac()} type vxlan id {at} dstport 4789 {ends}"
             self._made[here.space].append(made)
             self._up(here.space, "vx0", "master br0")
-            ends = (here.first(), there.first())
-            self.tunnels.append(Tunnel(here.space, "vx0", "vxlan", made, *ends))
+            self.tunnels.append(Tunnel(here.space, "vx0", made, there.first()))
         where = (one.space, other.space)
         return [self.plug(where[n % 2], it, dev, at) for n, it in enumerate(members)]
-
-    def _ipip(self, members: list[str], dev: str, at: int, kind: str = "ipip") -> list[Card]:
-        dual, self.dual = self.dual, False
-        ends = self.link(members, "cable")
-        self.dual = dual
-        for here, there in (ends, ends[::-1]):
-            made = f"link add tun{at} type {kind} local {here.first()} remote {there.first()}"
-            self._made[here.space].append(made)
-            self._up(here.space, f"tun{at}")
-            far = (here.first(), there.first())
-            self.tunnels.append(Tunnel(here.space, f"tun{at}", kind, made, *far))
-        return [Card(it, f"tun{at}", "", at, kind) for it in members]
-
-    def _gre(self, members: list[str], dev: str, at: int) -> list[Card]:
-        return self._ipip(members, dev, at, "gre")
 
     # The whole.
 
     def _build(self) -> None:
         draw = self.random
         wide = ["bridge", "bridge", "bridges", "home", "vxlan", "macvlan"]
-        narrow = ["cable", "cable", "bridge", "gre", "ipip"]
         if self.shape == "link":
             self.hosts = [self.space("host") for _ in range(draw.randint(2, 4))]
             kind = draw.choice([*wide, "cable"] if len(self.hosts) == 2 else wide)
@@ -269,8 +250,7 @@ class Net:
             lans.append(self.link([router, *hosts], kind))
         between = []
         for pair in zip(self.routers, self.routers[1:], strict=False):
-            kind = draw.choice([it for it in narrow if it != "ipip" or not self.dual])
-            between.append(self.link([*pair], kind))
+            between.append(self.link([*pair], draw.choice(["cable", "bridge"])))
         back = between[:]
         if self.shape == "two ways":
             back = [self.link(self.routers, draw.choice(["cable", "bridge"]))]
