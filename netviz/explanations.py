@@ -13,6 +13,7 @@ from netviz.model import JSON, row
 from netviz.text import printable
 
 _MARKS = {True: "✓", False: "✗", None: "?"}
+_SEE, _MEND = "see it:  ", "mend it: "
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +100,7 @@ class Explanation:
             f' title="{escape(printable(it.command or ""))}">{escape(str(it))}</li>'
             for it in self.steps
         )
-        notes = "".join(f"<p>{escape(line)}</p>" for line in self._lines()[len(self.steps) :])
+        notes = "".join(f"<p>{_shown(*note)}</p>" for note in self._notes())
         head = escape(f"{printable(self.question)}: {self._verdict()}")
         style = "list-style:none;padding-left:1em;margin:0"
         return (
@@ -118,12 +119,24 @@ class Explanation:
         return "works, as far as the tables tell" if self.works else "breaks, it seems"
 
     def _lines(self) -> list[str]:
-        lines = [f"  {step}" for step in self.steps]
-        lines += [f"not certain: {printable(self.doubt)}"] if self.doubt else []
-        broken = self.broken
-        lines += [f"see it:  {printable(broken.command)}"] if broken and broken.command else []
-        lines += [f"mend it: {printable(self.mend)}"] if self.mend else []
-        if self.verified is not None:
-            sent = "a real packet was answered" if self.verified else "a real packet had no answer"
-            lines.append(f"the kernel: {self.surprise or sent}")
-        return lines
+        return [*(f"  {step}" for step in self.steps), *map("".join, self._notes())]
+
+    def _notes(self) -> list[tuple[str, str]]:
+        """Return what is said below the steps: what it is about, and the rest."""
+        known = self.broken or Step("")
+        notes = [
+            ("not certain: ", self.doubt),
+            (_SEE, known.command),
+            (_MEND, known.mend),
+            ("the kernel: ", None if self.verified is None else self.surprise or self._sent()),
+        ]
+        return [(about, printable(told)) for about, told in notes if told]
+
+    def _sent(self) -> str:
+        return "a real packet was answered" if self.verified else "a real packet had no answer"
+
+
+def _shown(about: str, told: str) -> str:
+    """Return a note as HTML: a command is one to be copied."""
+    text = escape(told)
+    return about + (f"<code>{text}</code>" if about in (_SEE, _MEND) else text)

@@ -111,6 +111,9 @@ class Asking:
         space, link = self.wires.spaces[key[0]], self.wires.links[key]
         if early := self.checked(key, asks):
             return Answer(None, (early,))
+        switch = self.wires.relations.master(key)
+        if switch and self.wires.relations.is_switch(switch):
+            return Answer(None, (self.mends.deaf(key, switch),))
         asked = self.wires.reach(key, self._question(key, address))
         real = [it for it in asked.values() if it.real]
         answers = [it for it in real if self._knows(it, key, address, asks)]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import struct
 from contextlib import suppress
 from dataclasses import replace
 from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from netviz.errors import TraceError
 from netviz.net import namespaces
 from netviz.net.discovery import snapshot
 from netviz.net.worker import aside
@@ -57,18 +59,29 @@ def _answered(where: str, flow: Flow) -> bool | None:
     return status == 0 if flow.protocol != "udp" else None
 
 
-def _listens(space: Namespace, address: str, proto: str, port: int) -> bool | None:
-    """Tell whether a program waits there. Equivalent to: ``ss -ltn``, or ``-lun``."""
-    own = ip_address(address).packed
-    words = [own[at : at + 4][::-1].hex().upper() for at in range(0, len(own), 4)]
-    meant = {f"{each}:{port:04X}" for each in ("".join(words), "0" * 8, "0" * 32)}
+def waiting(proto: str) -> set[tuple[str, int]]:
+    """Return the addresses and ports at which programs wait for ``tcp`` or ``udp``.
 
+    In the thread's namespace. Equivalent to: ``ss -ltn``, of UDP ``ss -lun``.
+    """
+    files = [Path(f"/proc/thread-self/net/{proto}{version}") for version in ("", "6")]
+    rows = [row.split() for it in files if it.exists() for row in it.read_text().splitlines()]
+    return {_socket(row[1]) for row in rows if row[3] == _WAITS.get(proto)}
+
+
+def _socket(told: str) -> tuple[str, int]:
+    """Return an address and a port, as the kernel's table tells them: in words of the machine's."""
+    address, _, port = told.partition(":")
+    words = struct.iter_unpack("=I", bytes.fromhex(address))
+    packed = b"".join(struct.pack(">I", *word) for word in words)
+    return str(ip_address(packed)), int(port, 16)
+
+
+def _listens(space: Namespace, address: str, proto: str, port: int) -> bool | None:
     def work() -> bool:
         named(space.name, namespaces.find()[0]).enter()
-        files = [Path(f"/proc/thread-self/net/{proto}{version}") for version in ("", "6")]
-        rows = [row.split() for it in files if it.exists() for row in it.read_text().splitlines()]
-        return any(row[1] in meant and row[3] == _WAITS[proto] for row in rows)
+        return bool({(own, port) for own in (address, "0.0.0.0", "::")} & waiting(proto))
 
-    with suppress(OSError):
+    with suppress(OSError, TraceError):
         return aside(work)
     return None

@@ -118,6 +118,26 @@ class Mends:
         own = [str(a) for a in link.addresses if a.local == address]
         return typed(space, "ip", "address", "delete", own[0], "dev", link.name) if own else None
 
+    def deaf(self, port: Key, bridge: Key) -> Step:
+        """Return that a port's own stack hears nothing, and what gives the bridge its address."""
+        space, links = self.wires.spaces[port[0]], self.wires.links
+        link, switch = links[port], links[bridge]
+        show = typed(space, "bridge", "link", "show", "dev", link.name)
+        text = f"{link.name} is a port of {switch.name}, which takes what comes in"
+        has = {str(address) for address in switch.addresses}
+        mends = [
+            typed(space, "ip", "address", *words)
+            for address in link.addresses
+            if address.scope == "global"
+            for words in (
+                ("delete", str(address), "dev", link.name),
+                ("add", str(address), "dev", switch.name),
+            )
+            if words[0] == "delete" or str(address) not in has
+        ]
+        where = self.wires.relations.called(port)
+        return Step(text, False, where, show, " && ".join(mends) or None)
+
     def replaced(self, space: Namespace, dev: str, old: Address, new: str) -> str:
         """Return what gives a device another address for one; routes by it stay where they can."""
         add = typed(space, "ip", "address", "add", new, "dev", dev)

@@ -6,7 +6,6 @@ import socket
 import subprocess
 import time
 from ipaddress import ip_address
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from netviz.errors import ExerciseError
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
     from netviz.model import Namespace, Snapshot
 
 _T = TypeVar("_T")
-_WAITING = {"tcp": "0A", "udp": "07"}
 _KINDS = dict.fromkeys(("icmp", "udp"), socket.SOCK_DGRAM) | {"tcp": socket.SOCK_STREAM}
 _REMEDY = "proto is icmp, or tcp or udp with a port"
 _SERVER_STARTS = 3.0
@@ -76,8 +74,10 @@ def listens(place: str, port: int, proto: str = "tcp") -> Condition:
     """Hold when a server waits at a port there. Equivalent to: ``ss -ltn``, for UDP ``ss -lun``."""
 
     def look(found: Namespace, _: Snapshot) -> Difference:
+        from netviz.packets.explainer import waiting  # Only where somebody should listen.
+
         deadline = time.monotonic() + (_SERVER_STARTS if found.pids else 0)
-        while port not in (ports := _inside(found, lambda: _taken(proto))):
+        while port not in (ports := {it for _, it in _inside(found, lambda: waiting(proto))}):
             if time.monotonic() > deadline:
                 return f"only {sorted(ports)} is taken" if ports else "no server listens there"
             time.sleep(0.05)
@@ -153,12 +153,6 @@ def _asked(address: str, proto: str, port: int | None) -> Difference:
     ping = ["ping", "-n", "-q", "-c", "1", "-w", f"{_PATIENCE:.0f}", address]
     answered = subprocess.run(ping, capture_output=True, check=False).returncode == 0
     return None if answered else _SILENCE
-
-
-def _taken(proto: str) -> set[int]:
-    tables = (Path(f"/proc/thread-self/net/{name}") for name in (proto, f"{proto}6"))
-    rows = [row.split() for each in tables if each.exists() for row in each.read_text().split("\n")]
-    return {int(row[1].rpartition(":")[2], 16) for row in rows if row[3:4] == [_WAITING.get(proto)]}
 
 
 def _inside(found: Namespace, work: Callable[[], _T]) -> _T:

@@ -82,6 +82,12 @@ CASES = {
         "ip link add br1 type bridge; ip link set br1 up; ip link set port2 master br1",
         *(NEAR, "port2 is not a port of the same bridge", "ip link set dev port2 master br0"),
     ),
+    "an address on a port": Case(
+        BRIDGE,
+        "ip address add 10.1.1.9/24 dev port1",
+        *(("root", "10.1.1.2"), "port1 is a port of br0, which takes what comes in"),
+        "ip address delete 10.1.1.9/24 dev port1 && ip address add 10.1.1.9/24 dev br0",
+    ),
     "a port in a state by hand": Case(
         *(
             BRIDGE,
@@ -203,7 +209,8 @@ CASES = {
 
 def answered(where: str, to: str, wait: float = 3) -> bool:
     """Ask until an answer comes: who was asked for in vain is not asked for again at once."""
-    ping = ["ip", "netns", "exec", where, "ping", "-c1", f"-{'w' if wait >= 1 else 'W'}{wait}", to]
+    there = [] if where == "root" else [*NETNS.split(), where]
+    ping = [*there, "ping", "-c1", f"-{'w' if wait >= 1 else 'W'}{wait}", to]
     return subprocess.run(ping, capture_output=True, check=False).returncode == 0
 
 

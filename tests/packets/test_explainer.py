@@ -104,7 +104,7 @@ def test_names_from_the_kernel_are_escaped() -> None:
     assert "<b> " not in page
     assert "<i>" not in page
     assert 'class="nv-explain-breaks" title="ip link"' in page
-    assert "mend it: ip link set &#x27;&lt;b&gt;&#x27; up" in page
+    assert "mend it: <code>ip link set &#x27;&lt;b&gt;&#x27; up</code>" in page
 
 
 def test_what_is_open_is_not_certain() -> None:
