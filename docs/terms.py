@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from html import escape
 
 _ENTRY = re.compile(
-    r"^## (?P<term>.+)\n\n(?P<chinese>[^·\n]+)(?: · also \*(?P<others>[^·\n]+)\*)?"
+    r"^## (?P<term>.+)\n\n(?P<chinese>[^·\n]+)(?: · (?:also|here too:) \*(?P<others>[^·\n]+)\*)?"
     r" · (?P<lesson>[^·\n]+)\n\n(?P<meaning>(?:.+\n)+)",
     re.MULTILINE,
 )

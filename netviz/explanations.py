@@ -14,6 +14,7 @@ from netviz.text import printable
 
 _MARKS = {True: "✓", False: "✗", None: "?"}
 _SEE, _MEND = "see it:  ", "mend it: "
+_LIST = "list-style:none;padding-left:1em;margin:0.5em 0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +79,8 @@ class Explanation:
         """Return in what the kernel differs from what was foretold."""
         if self.verified in (None, self.works):
             return None
-        foretold, seen = (
-            ("works", "no answer came") if self.works else ("breaks", "it was answered")
-        )
-        return f"the tables say that it {foretold}, but a real packet was sent: {seen}"
+        told, seen = ("works", "no answer came") if self.works else ("breaks", "it was answered")
+        return f"the tables say that it {told}, but a real packet was sent: {seen}"
 
     def __bool__(self) -> bool:
         """Tell whether it works."""
@@ -94,19 +93,16 @@ class Explanation:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        """Return the steps as a list; the command that shows each is its title."""
+        """Return the steps as a list, and what is said below; a step's title is its command."""
         items = "".join(
             f'<li class="nv-explain-{ {True: "holds", False: "breaks", None: "open"}[it.holds] }"'
             f' title="{escape(printable(it.command or ""))}">{escape(str(it))}</li>'
             for it in self.steps
         )
-        notes = "".join(f"<p>{_shown(*note)}</p>" for note in self._notes())
+        notes = "".join(f"<li>{_shown(*note)}</li>" for note in self._notes())
         head = escape(f"{printable(self.question)}: {self._verdict()}")
-        style = "list-style:none;padding-left:1em;margin:0"
-        return (
-            f'<div class="nv-explain"><p><b>{head}</b></p><ul style="{style}">{items}</ul>'
-            f"{notes}</div>"
-        )
+        lists = "".join(f'<ul style="{_LIST}">{each}</ul>' for each in (items, notes) if each)
+        return f'<div class="nv-explain"><p style="margin:0"><b>{head}</b></p>{lists}</div>'
 
     def to_dict(self) -> JSON:
         """Return every field, and ``works``, ``certain``, ``mend`` and ``surprise``."""

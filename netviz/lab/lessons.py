@@ -1,7 +1,8 @@
 """The learner's copies of the lessons, in a folder of her own.
 
-What she wrote is never overwritten: only what is missing is copied, and a lesson that is restored
-leaves the old one beside it under another name.
+What she wrote is never overwritten: of the notebooks only what is missing is copied, and one that
+is restored leaves the old one beside it under another name. The glossary and the pictures are not
+her work: they are renewed.
 """
 
 from __future__ import annotations
@@ -44,15 +45,17 @@ def find(source: Path, name: str) -> Path:
 
 
 def copy_missing(source: Path, folder: Path) -> list[Path]:
-    """Copy what the learner's folder lacks, pictures included, and return the new files.
+    """Copy what the learner's folder lacks, and return the new files.
 
-    Equivalent to: ``cp --recursive --no-clobber SOURCE/. FOLDER``.
+    What is no notebook, as a picture, is also copied over one that differs. Equivalent to: ``cp
+    --recursive --no-clobber SOURCE/. FOLDER``.
     """
     try:
         return [
             _copy(published, copy)
             for published, copy in _pairs(source, folder)
             if not os.path.lexists(copy)
+            or (copy.suffix != _SUFFIX and copy.is_file() and not _same(published, copy))
         ]
     except OSError as error:
         raise _not_written(error, folder) from error

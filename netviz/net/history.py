@@ -152,7 +152,7 @@ def change(steps: Callable[[Snapshot], Sequence[Step]], name: str) -> tuple[Step
     try:
         _carry_out(builder, chosen, stop)
     except BaseException as error:
-        standing = _back(before, back())
+        standing = go_back(before, back())
         _file(kept).unlink()
         if isinstance(error, RefusedError):
             raise _refusal(error, len(chosen), standing) from error
@@ -184,7 +184,7 @@ def _carry_out(builder: Builder, steps: Sequence[Step], stop: Event | None = Non
 
 def _go(now: Snapshot, wanted: Snapshot) -> Changes:
     """Go from what is to what is wanted. Raises ``NetvizError`` for what stands nonetheless."""
-    standing = _back(wanted, [])
+    standing = go_back(wanted, [])
     if standing:
         raise NetvizError(
             f"not all could be restored: {standing}",
@@ -193,18 +193,13 @@ def _go(now: Snapshot, wanted: Snapshot) -> Changes:
     return changes(now, snapshot())
 
 
-def _back(wanted: Snapshot, switches: Sequence[Step]) -> str:
+@interrupts_wait()  # Halfway back is nowhere.
+def go_back(wanted: Snapshot, switches: Sequence[Step]) -> str:
     """Make the lab what is wanted; return what is different nonetheless, in words.
 
     What the kernel does by itself, when a link goes down or an address goes, takes a second look.
     """
-    with interrupts_wait():  # Halfway back is nowhere.
-        return _go_back(lasting(wanted, exact=True), switches)
-
-
-def _go_back(target: Snapshot, switches: Sequence[Step]) -> str:
-    refused = ""
-    fresh = aside(_fresh)
+    target, fresh, refused = lasting(wanted, exact=True), aside(_fresh), ""
     with suppress(NetvizError, RefusedError):
         _carry_out(Builder(force=True), switches)
     for _ in range(_ROUNDS):

@@ -8,6 +8,7 @@ that is said too.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from ipaddress import ip_address, ip_interface
 from typing import TYPE_CHECKING
 
@@ -87,30 +88,45 @@ def unsent(space: Namespace, stack: Stack, to: str, found: Lookup) -> Reason:
     """Return why a namespace cannot send to an address: no way there, or nobody who answers."""
     ask = typed(space, "ip", "route", "get", to)
     if found.refusal:
-        return Reason(refused(space, to, found), ask)
+        return refused(space, to, found, ask)
     for dev, gateway in zip(found.devices, found.gateways, strict=False):
         known, link = stack.neighbour(gateway, dev), stack.interface(dev)
         show = typed(space, "ip", "neighbour", "show", "dev", dev)
         if link and not link.running:
             state = typed(space, "ip", "link", "show", "dev", dev)
-            return Reason(f"{dev} carries nothing: the far end of its cable is down", state)
+            return Reason(f"{dev} {_idle(link)}", state)
         if link and "NOARP" not in link.flags and not (known and known.mac):
             return Reason(f"nobody on {dev} {NO_ANSWER} {gateway}", show)
     return Reason(f"{space.name} did not send it, {NOT_FOUND}", ask)
 
 
-def refused(space: Namespace, to: str, found: Lookup) -> str:
+def refused(space: Namespace, to: str, found: Lookup, ask: str) -> Reason:
     """Return why there is no way to an address from a namespace, and what is odd there."""
-    hints = "; ".join(_hints(space.interfaces, to))
-    return f"{space.name} has no way to {to}: {found.refusal}{hints and '; '}{hints}"
+    why = _barred(space, to, found, ask)
+    hints = () if found.route or found.rule else _hints(space.interfaces, to)
+    return replace(why, text="; ".join([why.text, *hints]))
+
+
+def _barred(space: Namespace, to: str, found: Lookup, ask: str) -> Reason:
+    """Return why there is no way to an address; a route or a rule that refuses is named."""
+    text, ip = f"{space.name} has no way to {to}", ("ip", "-6") if ":" in to else ("ip",)
+    if route := found.route:
+        show = typed(space, *ip, "route", "show", "table", str(route.table), "type", route.type)
+        return Reason(f"{text}: {found.refusal} {route.to}, a route of {space.name}", show)
+    if rule := found.rule:
+        words = ["not"] if rule.inverted else []
+        for word, prefix in (("from", rule.source), ("to", rule.to)):
+            words += [word, prefix] if prefix != "all" else []
+        told = f"rule {rule.priority} of {space.name}: {' '.join([*words, rule.action])}"
+        return Reason(f"{text}: {told}", typed(space, *ip, "rule"))
+    return Reason(f"{text}: {found.refusal}", ask)
 
 
 def _hints(links: tuple[Interface, ...], to: str) -> Iterator[str]:
     """Yield what is odd about interfaces and may be why there is no route."""
-    family = "inet6" if ":" in to else "inet"
+    kind = ("inet6" if ":" in to else "inet", "global")
     links = tuple(link for link in links if link.kind != "loopback")
-    own = [(link, it) for link in links for it in link.addresses if it.family == family]
-    own = [(link, it) for link, it in own if it.scope == "global"]
+    own = [(on, it) for on in links for it in on.addresses if (it.family, it.scope) == kind]
     yield from (f"{link.name} is down" for link in links if not link.up)
     apart = ((link, it) for link, it in own if ip_address(to) not in ip_interface(str(it)).network)
     yield from (f"{to} is not in {it} of {link.name}" for link, it in apart)
@@ -149,15 +165,19 @@ def _in_bridge(spot: Spot, bridge: Key, facts: Facts) -> Fate:
 
 def at_port(spot: Spot, port: Interface) -> str:
     """Return what keeps a frame from leaving by a port, an empty text where nothing does."""
-    if not port.running:
-        return "is down" if not port.up else "carries nothing: the far end of its cable is down"
-    if why := held(port):
+    if why := _idle(port) or held(port):
         return why
     if port.port.get("isolated") and spot.link.port.get("isolated"):
         return "is isolated, as the port is where the frame came in"
     if spot.size > port.mtu:
         return f"has an MTU of {port.mtu}, and the packet has {spot.size} bytes"
     return ""
+
+
+def _idle(link: Interface) -> str:
+    """Return why a device carries nothing; an empty text where it does."""
+    why = "carries nothing: the far end of its cable is down" if link.up else "is down"
+    return "" if link.running else why
 
 
 def held(port: Interface) -> str:
@@ -256,7 +276,7 @@ def _unrouted(spot: Spot, facts: Facts) -> Reason:
     found = stack.route(to, source=source, iif=spot.link.name)
     ask = typed(space, "ip", "route", "get", to, "from", source, "iif", spot.link.name)
     if found.refusal:
-        return Reason(f"{space.name} has no way to {to}: {found.refusal}", ask)
+        return _barred(space, to, found, ask)
     left = spot.net.ttl if spot.family == "inet" else spot.net.hlim
     if left <= 1:
         return Reason(f"its time to live is used up: {left} when it came to {space.name}")
@@ -267,10 +287,8 @@ def _unrouted(spot: Spot, facts: Facts) -> Reason:
             return Reason(f"{dev}, where the route leads, carries nothing", show)
         whole = spot.family == "inet6" or spot.net.df
         if link and spot.size > link.mtu and whole:
-            text = (
-                f"{spot.size} bytes are more than {dev}'s MTU of {link.mtu}, and it may not be cut"
-            )
-            return Reason(text, show)
+            text = f"{spot.size} bytes are more than {dev}'s MTU of {link.mtu}"
+            return Reason(f"{text}, and it may not be cut", show)
         if link and "NOARP" not in link.flags and not (known and known.mac):
             show = typed(space, "ip", "neighbour", "show", "dev", dev)
             return Reason(f"nobody on {dev} {NO_ANSWER} {gateway}", show)

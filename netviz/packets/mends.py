@@ -67,7 +67,7 @@ class Mends:
 
     def unrouted(self, space: Namespace, to: str, found: Lookup, show: str) -> Step:
         """Return why there is no way to an address, and what mends it."""
-        text, off = refused(space, to, found), [link for link in space.interfaces if not link.up]
+        why, off = refused(space, to, found, show), [it for it in space.interfaces if not it.up]
         wanted = [link for link in off if covers(link, to)]
         if ip_address(to).is_loopback:
             wanted = [link for link in off if link.kind == "loopback"]
@@ -79,8 +79,8 @@ class Mends:
             wanted = wanted or [link for link in cards if not link.up]
             for link in wanted:
                 if down := self.wires.down(self.wires.key(space, link.name)):
-                    return replace(down, text=text)
-        return Step(text, False, space.name, show, mend)
+                    return replace(down, text=why.text)
+        return Step(why.text, False, space.name, why.command, mend)
 
     def joined(
         self, space: Namespace, to: str, fit: Callable[[Address], bool] = lambda far: True

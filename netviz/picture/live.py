@@ -14,9 +14,11 @@ from threading import Condition, Event, Thread
 from typing import TYPE_CHECKING
 from weakref import WeakSet
 
+from netviz.changes import Changes
 from netviz.errors import NetvizError
 from netviz.net.discovery import snapshot
 from netviz.net.events import Events
+from netviz.net.quiet import tellers
 from netviz.picture.film import Camera
 from netviz.picture.traffic import Traffic
 
@@ -72,11 +74,12 @@ class Live:
         self._let_go: Callable[[], None] = lambda: None
         self._stop = Event()
         self._looked = Condition()
-        self._asked = self._answered = 0
+        self._asked = self._answered = self._quiet = 0
         self.network = snapshot()
         self.frame = self._camera.take(self.network)
         self._events = Events()
         self._thread = Thread(target=self._follow, name="netviz-live", daemon=True)
+        tellers.add(self.quiet)
         self._thread.start()
 
     def __repr__(self) -> str:
@@ -91,6 +94,17 @@ class Live:
             yield
         finally:
             self._listeners.remove(act)
+
+    @contextmanager
+    def quiet(self) -> Iterator[None]:
+        """Show what changes meanwhile without glow and without words: see `netviz.net.quiet`."""
+        self.settle()
+        self._quiet += 1
+        try:
+            yield
+        finally:
+            self.settle()
+            self._quiet -= 1
 
     def settle(self) -> None:
         """Return when the picture shows what was so before the call, after two seconds anyway."""
@@ -120,6 +134,7 @@ class Live:
             self._complain(error)
         finally:
             _running.discard(self)
+            tellers.discard(self.quiet)
             self.traffic.end()
 
     def _look(self) -> float:
@@ -137,7 +152,7 @@ class Live:
     def _see(self, after: Snapshot) -> None:
         changes, frame = self.network.diff(after), self.frame
         if changes or _looks(self.network) != _looks(after):
-            frame = self._camera.take(after, changes)
+            frame = self._camera.take(after, Changes() if self._quiet else changes)
         elif after != self.network:  # Something was counted.
             frame = self._camera.count(self.frame, after)
         elif frame.trouble:

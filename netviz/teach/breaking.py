@@ -10,23 +10,26 @@ is taken back. How the learner mends it is her business: it is mended when all p
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 from random import Random
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from netviz.errors import ExerciseError, NetvizError
 from netviz.lab.sandbox import must_be_inside
 from netviz.net.building import Builder, RefusedError
 from netviz.net.discovery import snapshot
-from netviz.net.history import change
+from netviz.net.history import change, go_back
 from netviz.net.lasting import lasting
 from netviz.net.planning import plan
+from netviz.net.quiet import quietly
+from netviz.net.steps import ROOT
 from netviz.net.worker import aside, interrupts_wait
 from netviz.teach.checks import Line, Result
 from netviz.teach.echoes import Pair, answered
-from netviz.teach.faults import Fault, Place, Typed, faults
+from netviz.teach.faults import Fault, Place, faults
 from netviz.teach.places import Lab
 from netviz.teach.progress import note
 from netviz.text import printable
@@ -35,10 +38,8 @@ if TYPE_CHECKING:
     from netviz.model import Snapshot
     from netviz.net.steps import Step
 
-_T = TypeVar("_T")
 _MOST_PAIRS = 40
 _PLACES = 3  # Tried of one fault, before the next one's turn.
-_ROUNDS = 3  # What the kernel does by itself, when a link comes back, takes a second look.
 _PATIENCE = 1.0
 _SETTLES = 3.0
 """Seconds for which IPv6 may still look whether a new address is somebody else's."""
@@ -56,7 +57,8 @@ class Told(str):
 class Broken:
     """A lab that was broken: ``lost`` are the pairs that no longer work, of those that ``worked``.
 
-    It shows what is to be seen of it, not the cause. ``back`` is the reference way back.
+    It shows what is to be seen of it, not the cause. ``back`` is the reference way back, ``after``
+    what was configured right after the fault.
     """
 
     task: str
@@ -65,26 +67,26 @@ class Broken:
     fault: Fault
     place: Place
     back: tuple[Step, ...]
-    homes: dict[str, int]
+    after: Snapshot
     hints: int = 0
 
     def __repr__(self) -> str:
         """Return what no longer works, and what to do."""
-        (where, to), *rest = self.lost
-        verb = "fails" if len(rest) == 1 else "fail"
-        more = f", and {len(rest)} more of {len(self.worked)} pairs {verb}" if rest else ""
-        text = f"Something is broken: {where} no longer reaches {to}{more}."
-        return printable(f"{text} Find it and mend it; nv.mended() judges.")
+        told = [f"{where} no longer reaches {to}" for where, to in self.lost]
+        if more := len(told[3:]):
+            told[3:] = [f"{more} other{'s' * (more > 1)} like that"]
+        text = ", and ".join(filter(None, [", ".join(told[:-1]), told[-1]]))
+        return printable(f"Something is broken: {text}. Find it and mend it; nv.mended() judges.")
 
     def _repr_html_(self) -> str:
-        return f'<p class="nv-broken">{escape(repr(self))}</p>'
+        return f"<p>{escape(repr(self))}</p>"
 
     def hint(self) -> Told:
         """Return where to look; the second time, which command shows it; then the cause."""
         self.hints += 1
-        where, look = self.place.namespace, self.fault.look
-        shows = Typed(where, look).command()
-        told = (f"Look in {where}.", f"This shows it: {shows}", f"The cause: {self.place.cause}.")
+        look, cause = self.place.look, self.place.cause
+        shows = f"This shows it: {look.command()}"
+        told = (f"Look in {look.namespace}.", shows, f"The cause: {cause}.")
         return Told(printable(told[min(self.hints, len(told)) - 1]))
 
     def solution(self) -> Told:
@@ -94,25 +96,27 @@ class Broken:
         return Told("\n".join(map(printable, lines)))
 
 
-def break_something(seed: int | str | None = None, level: int = 1) -> Broken:
+@quietly()  # A picture that lives would tell it.
+def break_something(
+    seed: int | str | None = None, level: int = 1, *, shown_by: str | None = None
+) -> Broken:
     """Put one fault into the lab, and return what no longer works.
 
     The same ``seed`` breaks the same thing in the same lab; where none is given, the environment's
     ``NETVIZ_SEED`` is one, for a whole class. A fault of level 1 is seen in the picture, of level
-    2 in a table; on level 3 what one looks at first is as it should be. What an earlier call
-    broke, and nobody mended, is taken back first. ``undo`` takes back the fault, and all that was
-    done since.
+    2 in a table; on level 3 what one looks at first is as it should be. With ``shown_by`` it is one
+    that a certain command shows: ``"bridge"``, ``"ip link"``, ``"ip route"``. What an earlier call
+    broke is taken back first, unless something was changed since. ``undo`` takes back the fault,
+    and all that was done since.
 
-    Raises ``ExerciseError`` where nothing works, or nothing of that level breaks anything: then
-    the lab is as it was; ``SandboxError`` outside a lab.
+    Raises ``ExerciseError`` where there is no such fault, nothing works, or nothing of that level
+    breaks anything: then nothing is broken; ``SandboxError`` outside a lab.
     """
     must_be_inside("break something")
-    levels = sorted({fault.level for fault in faults()})
-    if level not in levels:
-        raise ExerciseError(f"there is no level {level!r}", remedy=f"choose one of {levels}")
+    chosen = _chosen(level, shown_by)
     _take_back_latest()
-    seed = os.environ.get("NETVIZ_SEED") if seed is None else seed
-    chance = Random(seed)
+    seed = os.environ.get("NETVIZ_SEED") or None if seed is None else seed
+    chance = Random(None if seed is None else str(seed))
     works = answered(_pairs(snapshot(), chance), _PATIENCE)
     if not works:
         raise ExerciseError(
@@ -121,14 +125,12 @@ def break_something(seed: int | str | None = None, level: int = 1) -> Broken:
         )
     change(lambda _: (), "break_something")  # Only keeps what is now.
     lab = Lab(snapshot(), works)
-    for fault in _shuffled([each for each in faults() if each.level == level], chance):
-        for place in _shuffled([*fault.places(lab)], chance)[:_PLACES]:
-            if lost := _tried(place, lab):
-                task = f"level {level}" + (f", seed {seed}" if seed is not None else "")
-                back = (*(place.mends or _way_back(lab.network)), *place.then)
-                homes = {space.name: space.id for space in lab.network.namespaces}
-                _latest[:] = [Broken(task, lost, works, fault, place, back, homes)]
-                return _latest[0]
+    task = f"level {level}" + (f", seed {seed}" if seed is not None else "")
+    for fault in chance.sample(chosen, len(chosen)):
+        places = [*fault.places(lab)]
+        for place in chance.sample(places, min(len(places), _PLACES)):
+            if broken := _tried(fault, place, lab, task):
+                return broken
     raise ExerciseError(
         f"no fault of level {level} costs this lab anything",
         remedy="try another level, or a network with a bridge, a router or more namespaces",
@@ -139,37 +141,45 @@ def mended() -> Result:
     """Return whether all works again that worked before the latest ``break_something``.
 
     Equivalent to: ``ping`` of every address from everywhere. Only what reaches what is judged, and
-    nothing in the lab is changed. Raises ``ExerciseError`` where nothing was broken.
+    nothing in the lab is changed. Raises ``ExerciseError`` where nothing was broken, or what was is
+    gone.
     """
-    if not _latest:
-        raise ExerciseError("nothing was broken", remedy="begin with break_something()")
+    homes = {where for broken in _latest for where, _ in broken.worked} - {ROOT}
+    there = {name for space in snapshot().namespaces for name in (space.name, *space.names)}
+    if not _latest or (homes and not homes & there):
+        what = "the lab that was broken is gone" if _latest else "nothing was broken"
+        raise ExerciseError(what, remedy="begin with break_something()")
     broken = _latest[0]
     works = answered(broken.worked, _SETTLES)
-    fail = [f"{it[0]} does not reach {it[1]}" for it in broken.worked if it not in works]
     lines = [
-        Line(
-            f"{pair[0]} reaches {pair[1]} again",
-            pair in works,
-            None if pair in works else "not yet",
-        )
-        for pair in broken.lost
+        Line(f"{where} reaches {to} again", so := (where, to) in works, None if so else "not yet")
+        for where, to in broken.lost
     ]
-    lines.append(Line("all that worked before works", not fail, "; ".join(fail[:3]) or None))
-    note("mending", broken.task, not fail)
-    return Result(tuple(lines))
+    others = (pair for pair in broken.worked if pair not in (*works, *broken.lost))
+    fail = [f"{where} does not reach {to}" for where, to in others]
+    lines.append(Line("what was not broken still works", not fail, "; ".join(fail[:3]) or None))
+    result = Result(tuple(lines))
+    note("mending", broken.task, bool(result))
+    return result
+
+
+def _chosen(level: int, shown_by: str | None) -> list[Fault]:
+    """Return the faults of a level, or those of them that a command shows."""
+    known = [(it.level, re.sub(r" [-$]\S+", "", it.look), it) for it in faults()]
+    chosen = [it for at, by, it in known if at == level and by.startswith(shown_by or "")]
+    if chosen:
+        return chosen
+    what = f"no fault of level {level!r}" + (f" is shown by {shown_by!r}" if shown_by else "")
+    told = (f"level {at} by {by}" for at, by in sorted({(at, by) for at, by, _ in known}))
+    raise ExerciseError(what, remedy=f"there are: {', '.join(told)}")
 
 
 def _pairs(network: Snapshot, chance: Random) -> list[Pair]:
     """Return who is asked for what: every namespace for every address, or a part of that."""
-    known = {
-        space.name: [
-            address.local
-            for link in space.interfaces
-            for address in link.addresses
-            if address.scope == "global"
-        ]
-        for space in Lab(network, ()).spaces
-    }
+    known: dict[str, list[str]] = {space.name: [] for space in Lab(network, ()).spaces}
+    for space, link in network:
+        if space.name in known:
+            known[space.name] += [it.local for it in link.addresses if it.scope == "global"]
     everything = list(dict.fromkeys(to for own in known.values() for to in own))
     # Those of others first: what a namespace no longer reaches of its own is less to be seen.
     pairs = [(where, to) for where, own in known.items() if own for to in everything]
@@ -177,31 +187,25 @@ def _pairs(network: Snapshot, chance: Random) -> list[Pair]:
     return sorted(pairs, key=lambda pair: (pair[1] in known[pair[0]], pair))
 
 
-def _shuffled(things: list[_T], chance: Random) -> list[_T]:
-    return chance.sample(things, len(things))
-
-
-def _tried(place: Place, lab: Lab) -> tuple[Pair, ...]:
-    """Put a fault there and return the pairs that it costs; if none, it is taken back."""
-    lost: tuple[Pair, ...] = ()
+@interrupts_wait()  # Whatever is broken is known of.
+def _tried(fault: Fault, place: Place, lab: Lab, task: str) -> Broken | None:
+    """Put a fault there and return what it broke, the latest now; if nothing, it is taken back."""
     try:
         _carry_out(place.breaks, force=False)
         works = answered(lab.pairs, _PATIENCE)
-        lost = tuple(pair for pair in lab.pairs if pair not in works)
+        if lost := tuple(pair for pair in lab.pairs if pair not in works):
+            after = lasting(snapshot(), exact=True)
+            back = place.mends or plan(after, lasting(lab.network, exact=True))
+            told = (fault, place, (*back, *place.then), after)
+            _latest[:] = [Broken(task, lost, lab.pairs, *told)]
+            return _latest[0]
     except (RefusedError, NetvizError):
         pass  # This kernel cannot, or something stands in the way.
     finally:
-        if not lost:
-            with interrupts_wait():
-                _carry_out(place.mends)
-                for _ in range(_ROUNDS):
-                    _carry_out(_way_back(lab.network))
-                _carry_out(place.then)
-    return lost
-
-
-def _way_back(before: Snapshot) -> tuple[Step, ...]:
-    return plan(lasting(snapshot(), exact=True), lasting(before, exact=True))
+        if not _latest:
+            go_back(lab.network, place.mends)
+            _carry_out(place.then)
+    return None
 
 
 def _carry_out(steps: Sequence[Step], *, force: bool = True) -> None:
@@ -209,14 +213,14 @@ def _carry_out(steps: Sequence[Step], *, force: bool = True) -> None:
         aside(lambda: Builder(force=force).carry_out(steps))
 
 
+@interrupts_wait()
 def _take_back_latest() -> None:
-    """Take back what was broken, if it was not mended and its lab still stands."""
+    """Take back what was broken, if it still is, and nothing else was configured since."""
     if not _latest:
         return
     broken = _latest.pop()
-    if len(answered(broken.worked, _PATIENCE)) == len(broken.worked):
-        return
-    homes = {space.name: space.id for space in snapshot().namespaces}
-    if all(homes.get(step.namespace) == broken.homes.get(step.namespace) for step in broken.back):
+    same = not plan(lasting(snapshot(), exact=True), broken.after)
+    if same and len(answered(broken.lost, _PATIENCE)) < len(broken.lost):
+        change(lambda _: (), "break_something")
         _carry_out(broken.back)
-        answered(broken.worked, _SETTLES)  # Returns as soon as all is settled.
+    answered(broken.worked, _SETTLES)  # Returns as soon as all is settled.

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import shutil
+from ipaddress import ip_interface
 from typing import TYPE_CHECKING
 
-from netviz.model import Interface, Namespace, Snapshot
 from netviz.teach.conditions import Condition, Difference
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from netviz.model import Interface, Namespace, Snapshot
 
 
 def installed(*programs: str) -> Condition:
@@ -23,13 +25,14 @@ def installed(*programs: str) -> Condition:
 
 
 def exists(what: str) -> Condition:
-    """Hold when there is such a namespace or endpoint. Equivalent to: ``ip netns list``."""
+    """Hold when there is such a namespace; with a colon, such an endpoint: ``net1:eth0``, ``:br0``.
+
+    Equivalent to: ``ip netns list``, ``ip link``.
+    """
 
     def look(seen: Snapshot) -> Difference:
-        here, found = interface(seen, what), namespace(seen, what)
-        if isinstance(here, Interface) or isinstance(found, Namespace):
-            return None
-        return here if ":" in what else found
+        found = interface(seen, what) if ":" in what else namespace(seen, what)
+        return found if isinstance(found, str) else None
 
     return Condition(f"{what} exists", look)
 
@@ -55,9 +58,11 @@ def has_address(endpoint: str, address: str) -> Condition:
     """Hold when an interface has this address with this prefix: ``10.1.1.1/24``."""
 
     def look(here: Interface) -> Difference:
-        own = [str(each) for each in here.addresses]
+        wanted = ip_interface(str(address))
+        if any(ip_interface(str(each)) == wanted for each in here.addresses):
+            return None
         shown = [str(each) for each in here.addresses if each.scope != "link"]
-        return None if address in own else f"it has {', '.join(shown) or 'no address'}"
+        return f"it has {', '.join(shown) or 'no address'}"
 
     return Condition(f"{endpoint} has {address}", _on(endpoint, look))
 
@@ -75,8 +80,9 @@ def is_port_of(endpoint: str, bridge: str) -> Condition:
     """Hold when an interface is a port of this bridge. Equivalent to: ``bridge link``."""
 
     def look(here: Interface) -> Difference:
-        master = here.master.name if here.master else "no bridge"
-        return None if master == bridge else f"it is a port of {master}"
+        if here.master and short(bridge) in (here.master.name, short(str(here.master))):
+            return None
+        return f"it is a port of {here.master.name if here.master else 'no bridge'}"
 
     return Condition(f"{endpoint} is a port of {bridge}", _on(endpoint, look))
 
@@ -93,7 +99,7 @@ def peer_is(endpoint: str, far: str) -> Condition:
 
 def short(endpoint: str) -> str:
     """Return an endpoint as one writes it: of the root's, the name alone."""
-    return endpoint.removeprefix("root:")
+    return endpoint.removeprefix("root:").removeprefix(":")
 
 
 def namespace(seen: Snapshot, name: str) -> Namespace | str:

@@ -92,9 +92,7 @@ def _number(door: socket.socket, own: bytes) -> int:
         data = door.recv(2048)
         start = 4 * (data[0] & 15) if door.family == socket.AF_INET else 0
         kind, _, _, identifier, number = _ECHO.unpack_from(data, start)
-        if (kind, identifier) == (
-            _KINDS[socket.AddressFamily(door.family)][2],
-            int.from_bytes(own),
-        ):
+        reply = _KINDS[socket.AddressFamily(door.family)][2]
+        if (kind, identifier) == (reply, int.from_bytes(own)):
             return int(number)
     return -1

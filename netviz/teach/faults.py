@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import shlex
 import subprocess
 import tomllib
 from collections.abc import Callable, Iterator, Sequence
@@ -18,10 +17,11 @@ from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING
 
-from netviz.net.steps import ROOT, typed
+from netviz.packets.facts import typed
 from netviz.teach import places
 
 if TYPE_CHECKING:
+    from netviz.model import Namespace
     from netviz.net.steps import Site
     from netviz.teach.places import Lab, Words
 
@@ -30,16 +30,17 @@ if TYPE_CHECKING:
 class Typed:
     """A command that is typed in a namespace, as a step."""
 
-    namespace: str
+    space: Namespace
     line: str
+
+    @property
+    def namespace(self) -> str:
+        """The namespace's name."""
+        return self.space.name
 
     def command(self) -> str:
         """Return it as typed in the lab's root."""
-        program, *words = self.line.split()
-        if program in ("ip", "bridge"):
-            return typed(self.namespace, *words, program=program)
-        there = ["ip", "netns", "exec", self.namespace] if self.namespace != ROOT else []
-        return shlex.join([*there, program, *words])
+        return typed(self.space, *self.line.split())
 
     def act(self, _: Site) -> None:
         """Do it. Raises ``OSError`` where there is no such program, or it fails."""
@@ -50,9 +51,9 @@ class Typed:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a fault can be put: what breaks it, and what mends it, if the fault says that."""
+    """Where a fault can be put: what shows and breaks it, and mends it, if the fault says that."""
 
-    namespace: str
+    look: Typed
     cause: str
     breaks: tuple[Typed, ...]
     mends: tuple[Typed, ...]
@@ -75,17 +76,18 @@ class Fault:
     def places(self, lab: Lab) -> Iterator[Place]:
         """Yield where it applies in a lab."""
         find: Callable[[Lab], Iterator[Words]] = getattr(places, self.where)
+        spaces = {space.name: space for space in lab.spaces}
         for words in find(lab):
+            here, know = spaces[words["ns"]], words.get("bare")
             with suppress(KeyError):  # A word that this place does not have.
-                here, know = words["ns"], words.get("bare")
-                breaks, mends = (
+                (look,), breaks, mends = (
                     tuple(Typed(here, Template(line).substitute(words)) for line in lines)
-                    for lines in (self.breaks, self.mends)
+                    for lines in ([self.look], self.breaks, self.mends)
                 )
-                learned = (it.name for it in lab.spaces if know in {n.to for n in it.neighbours})
+                learned = (it for it in lab.spaces if know in {n.to for n in it.neighbours})
                 then = Template(self.then).substitute(words)
                 forgets = tuple(Typed(each, then) for each in learned if then)
-                yield Place(here, Template(self.cause).substitute(words), breaks, mends, forgets)
+                yield Place(look, Template(self.cause).substitute(words), breaks, mends, forgets)
 
 
 @cache

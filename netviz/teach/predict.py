@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 from netviz.errors import ExerciseError
 from netviz.model import JSON, row
-from netviz.picture.questions import NONE, Question, formatted
+from netviz.picture.questions import Question, formatted
 from netviz.teach.answers import Answer
 from netviz.teach.progress import note
 from netviz.text import printable
@@ -31,17 +31,23 @@ if TYPE_CHECKING:
 
 _LINES, _LETTERS = 8, 200
 """Of what was seen, as many are shown."""
+_asked: dict[str, Prediction] = {}
+"""The latest of each question."""
 
 
 def predict(question: str, options: Options, answer: Where = None) -> Prediction:
     """Return a prediction to be made, and show it below the cell: choose, then run on.
 
     ``answer`` is where to look afterwards, and ``options`` may say what each is known by: see
-    `netviz.teach.predict`. Text between backticks is code.
+    `netviz.teach.predict`. Text between backticks is code. The same asked again, and not revealed
+    yet, keeps the choice.
 
     Raises ``ExerciseError`` for what can have no answer.
     """
     asked = Prediction(question, options, answer)
+    before, _asked[question] = _asked.get(question), asked
+    if before and before._options == asked._options and not before._question.closed:
+        asked._question.chosen = before._question.chosen
     asked._ipython_display_()
     return asked
 
@@ -103,9 +109,11 @@ class Prediction:
     """A question and its options; the learner's choice is open until it is revealed."""
 
     def __init__(self, question: str, options: Options, answer: Where) -> None:
+        if not isinstance(question, str):
+            raise ExerciseError(f"{question!r} is no question", remedy="write it as a text")
         self._answer = Answer(options, answer)
         self._task, self._options = question, [*options]
-        self._question = Question(question, self._options)
+        self._question, self._noted = Question(question, self._options), False
 
     def __repr__(self) -> str:
         """Return the question, its options, and what is chosen."""
@@ -130,17 +138,17 @@ class Prediction:
         """Return what was predicted and what happened, and let nothing be chosen any more.
 
         What happened is found out now, or by what was ``seen``: a text, a list of lines, a trace.
-        The first time, whether it was right is noted in `netviz.progress`.
+        Once, whether it was right is noted in `netviz.progress`.
         """
-        is_first, self._question.closed = not self._question.closed, True
-        number = int(self._question.chosen)
-        predicted = None if number == NONE else self._options[number]
+        self._question.closed = True
+        predicted = [*self._options, None][self._question.chosen]  # -1 is none.
         found = self._answer.find(seen)
         revealed = Revealed(predicted, found.option, found.seen, why)
         marks = [_mark(option, revealed) for option in self._options]
         self._question.settle(marks, revealed.verdict)
-        if is_first and predicted and found.option:
+        if predicted and found.option and not self._noted:
             note("prediction", self._task, bool(revealed))
+            self._noted = True
         return revealed
 
 

@@ -97,8 +97,8 @@ class Progress:
 def progress() -> Progress:
     """Return how far the learner is, by the results beside the notebook that runs.
 
-    What a lesson asks is counted in the notebooks there; where Jupyter has opened none, in the
-    published ones. A file that cannot be read is a remark, never an exception.
+    What a published lesson asks is counted in its notebook there; where Jupyter has opened none,
+    as it was published. A file that cannot be read is a remark, never an exception.
     """
     return _progress()
 
@@ -106,7 +106,8 @@ def progress() -> Progress:
 def note(kind: str, task: str, right: bool) -> None:
     """Keep what came of a ``prediction``, an ``exercise`` or a ``mending`` of the lesson that runs.
 
-    Never fails: what is to be said is said below the cell, once. Without a lesson it does nothing.
+    Of a prediction only the first attempt can be right: then its answer is known. Never fails: what
+    is to be said is said below the cell, once. Without a lesson it does nothing.
     """
     here = _lesson()
     if here is None or kind not in _KINDS:
@@ -116,9 +117,9 @@ def note(kind: str, task: str, right: bool) -> None:
     def add(kept: Results) -> None:
         tasks = kept.setdefault(here.stem, {}).setdefault(kind, {})
         known = tasks.setdefault(task[:_LONGEST], {"attempts": 0, "right": 0, "solved": None})
+        known["right"] += right and not (kind == "prediction" and known["attempts"])
         known["attempts"] += 1
-        known["right"] += right
-        known["solved"] = known["solved"] or (now if right else None)
+        known["solved"] = known["solved"] or (now if known["right"] else None)
 
     if said := _change(here, add):
         _say(said)
@@ -150,7 +151,8 @@ def _progress(*remarks: str) -> Progress:
         kept = results.kept(folder) if here else {}
     except (NetvizError, OSError) as error:
         remarks += (f"{error}: with the next result it gets another name.",)
-    asked = {lesson.stem: _asked(lesson) for lesson in published(folder)}
+    # And nothing of copies beside them.
+    asked = {it.stem: _asked(it) for it in published(folder) if (notebooks() / it.name).exists()}
     rows: dict[str, dict[str, Count]] = {}
     for name in sorted({*asked, *kept}, key=in_order):
         for kind in _KINDS:

@@ -59,10 +59,8 @@ def change(folder: Path, act: Callable[[Results], object]) -> str | None:
         except NetvizError as error:
             aside = free_name(file, "broken")
             file.rename(aside)
-            found, said = (
-                {},
-                f"{error.what}. It is now called '{aside.name}', and a new one begins.",
-            )
+            said = f"{error.what}. It is now called '{aside.name}', and a new one begins."
+            found = {}
         act(found)
         try:
             half.write_text(json.dumps(_OURS | {"lessons": found}, indent=1), encoding="utf-8")
@@ -85,11 +83,9 @@ def _alone(folder: Path) -> Iterator[None]:
 
 def _is_ours(told: Any) -> bool:
     with suppress(AttributeError, KeyError, TypeError):
-        kinds = [kind for lesson in told["lessons"].values() for kind in lesson.values()]
-        return _OURS.items() <= told.items() and all(
-            type(it["attempts"]) is type(it["right"]) is int
-            and isinstance(it["solved"], str | None)
-            for kind in kinds
-            for it in kind.values()
-        )
+        lessons = told["lessons"].values()
+        tasks = [it for lesson in lessons for kind in lesson.values() for it in kind.values()]
+        counted = all(type(it["attempts"]) is type(it["right"]) is int for it in tasks)
+        dated = all(isinstance(it["solved"], str | None) for it in tasks)
+        return _OURS.items() <= told.items() and counted and dated
     return False

@@ -112,6 +112,35 @@ def test_hover_dims_all_but_a_cable_and_its_two_ends(lesson: Visit, picture: Loc
     assert "net1:veth0 ↔ net2:veth1" in picture.locator(".nv-said").inner_text()
 
 
+def test_rest_is_dimmed_no_longer_than_something_is_pointed_at_or_told_of(
+    lesson: Visit, picture: Locator
+) -> None:
+    dimmed = picture.locator("svg.nv-dim")
+    part(picture, "net1").locator("text").first.click()
+    run_cell(add_cell(lesson.page, "!ip netns add other"))
+    part(picture, "other").wait_for()
+    assert part(picture, "net1").get_attribute("class") == "nv-lit"  # Its card is open.
+    part(picture, "net1").locator("text").first.click()
+    lesson.page.keyboard.press("Escape")
+    add_cell(lesson.page, "").locator(".cm-content").click()
+    dimmed.wait_for(state="detached")
+    part(picture, "net1").hover(force=True)
+    dimmed.wait_for()
+    run_cell(add_cell(lesson.page, "!ip netns add another"))
+    part(picture, "another").wait_for()
+    assert dimmed.count() == 0
+
+
+def test_keys_that_run_a_cell_do_so_and_leave_the_pin(lesson: Visit, picture: Locator) -> None:
+    add_cell(lesson.page, "!ip netns add typed")
+    picture.get_by_role("button", name="Keep it in view").click()
+    pinned = lesson.page.locator(".nv-pinned")
+    for _ in range(2):  # The picture's own cell, and the one below.
+        lesson.page.keyboard.press("Shift+Enter")
+    part(pinned, "typed").wait_for()
+    pinned.get_by_role("button", name="Keep it in view").click()
+
+
 def test_zoom_pan_and_fit(lesson: Visit, picture: Locator) -> None:
     def box() -> list[float]:
         return [float(each) for each in picture.locator("svg").get_attribute("viewBox").split()]

@@ -61,6 +61,14 @@ def test_what_is_there_is_left_alone(source: Path, tmp_path: Path) -> None:
     assert lessons.copy_missing(source, mine) == []
 
 
+def test_what_is_no_notebook_is_renewed(source: Path, tmp_path: Path) -> None:
+    lessons.copy_missing(source, mine := tmp_path / "mine")
+    for name in ("glossary.md", "pictures/one.svg"):
+        (mine / name).write_text("of an older version")
+    assert lessons.copy_missing(source, mine) == [mine / "glossary.md", mine / "pictures/one.svg"]
+    assert (mine / "glossary.md").read_text() == "## bridge"
+
+
 def test_copy_is_writable_though_the_package_is_not(source: Path, tmp_path: Path) -> None:
     (source / "04-bridge.ipynb").chmod(0o444)
     lessons.copy_missing(source, tmp_path / "mine")

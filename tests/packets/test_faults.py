@@ -96,6 +96,10 @@ FAULTS = {
         *(BRIDGE, FLUSH, PING, SENT, "net1:"),
         "no route; it has no address",
     ),
+    "what is sent to itself, and lo is down": Fault(
+        *(BRIDGE, "ip -n net1 link set lo down", "ping -c1 -W0.3 10.1.1.1", SENT, "net1:lo"),
+        "lo is down",
+    ),
     "the receiver has no address": Fault(
         *(BRIDGE, "ip -n net2 address flush dev veth0", PING, SENT, "net1:veth0"),
         "nobody on veth0 answers for 10.1.1.2",
@@ -116,7 +120,7 @@ FAULTS = {
     ),
     "a route that refuses": Fault(
         *(ROUTER, "ip -n router route add blackhole 10.8.0.0/16", "ping -c1 -W0.3 10.8.0.1"),
-        *(REQUEST, "router:eth1", "router has no way to 10.8.0.1: blackhole"),
+        *(REQUEST, "router:eth1", "no way to 10.8.0.1: blackhole 10.8.0.0/16, a route of router"),
     ),
     "no route back": Fault(
         *(ROUTER, "ip -n net2 route delete default", FAR, ANSWER, "net2:"),

@@ -19,6 +19,7 @@ from test_cards import apart
 
 import netviz
 from netviz.lab.filesystem import ROOT
+from netviz.net.quiet import quietly, tellers
 from netviz.picture.live import Live, live
 
 if TYPE_CHECKING:
@@ -152,6 +153,26 @@ def test_change_is_seen_and_glows_wherever_it_is(place: str) -> None:
         (new,) = [it for it in frames if any("interface br7" in line for line in it.told)]
         (key,) = [(s.id, it.index) for s, it in picture.network if it.name == "br7"]
         assert f"if-{key[0]}-{key[1]}" in new.changed
+
+
+def test_what_changes_quietly_is_shown_and_not_told() -> None:
+    sh(PAIR)
+    frames: list[Frame] = []
+    with following() as picture, picture.listening(frames.append):
+        sh("ip -n net1 address add 10.0.0.1/24 dev eth0")
+        with quietly():
+            sh("ip -n net1 address add 10.0.0.2/24 dev eth0; ip -n net1 link set eth0 up")
+            until(lambda: "10.0.0.2" in picture.frame.alt)
+            sh("ip -n net1 address delete 10.0.0.1/24 dev eth0")
+        assert "10.0.0.1" not in picture.frame.alt
+        sh("ip -n net1 address add 10.0.0.3/24 dev eth0")
+        picture.settle()
+    told = [line for it in frames for line in it.told if "address" in line]
+    assert [word for line in told for word in line.split() if word.startswith("10.")] == [
+        *("10.0.0.1/24", "10.0.0.3/24")
+    ]
+    assert not any(it.changed and not it.told for it in frames)
+    assert not tellers
 
 
 def test_name_that_comes_and_goes_is_seen() -> None:

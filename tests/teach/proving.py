@@ -21,11 +21,12 @@ from packets.roads import VXLAN
 import netviz
 from netviz.changes import changes
 from netviz.net.discovery import snapshot
+from netviz.net.history import go_back
 from netviz.net.lasting import lasting
 from netviz.packets.diagnosis import diagnose
 from netviz.teach import breaking
 from netviz.teach.echoes import Pair, answered
-from netviz.teach.faults import Fault, Place, faults
+from netviz.teach.faults import faults
 from netviz.teach.places import Lab
 
 if TYPE_CHECKING:
@@ -65,40 +66,35 @@ NETWORKS: dict[str, Callable[[], object]] = {
 }
 
 
-THOROUGH = ("two hosts", "bridge", "router")
-"""Where it is also asked what is judged before the mend, and what comes of the explained mend."""
-
-
-def proved(fault: Fault, place: Place, lab: Lab, lost: tuple[Pair, ...]) -> dict[str, object]:
+def proved(broken: breaking.Broken, lab: Lab) -> dict[str, object]:
     """Tell what is said of a fault that is there, and what is left once it was mended."""
     seen = snapshot()
-    told = {pair: diagnose(seen, *pair) for pair in lost[:8]}
+    told = {pair: diagnose(seen, *pair) for pair in broken.lost[:8]}
     # On a busy machine an answer may only have been late.
     late = answered([pair for pair, it in told.items() if it.works and it.certain], _SETTLES)
     explained = {" ".join(pair): it.to_dict() for pair, it in told.items() if pair not in late}
-    back = (*(place.mends or breaking._way_back(lab.network)), *place.then)
-    breaking._latest[:] = [breaking.Broken("", lost, lab.pairs, fault, place, back, {})]
-    for step in back:
+    for step in broken.back:
         sh(step.command())
     breaking._SETTLES = _SETTLES
     mended = breaking.mended()
     left = changes(lasting(lab.network, exact=True), lasting(snapshot(), exact=True))
     return {
-        "fault": fault.name,
-        "cause": place.cause,
+        "fault": broken.fault.name,
+        "cause": broken.place.cause,
         "explained": explained,
         "mended": mended.to_dict(),
         "left": [str(each) for each in left],
-        "back": [step.command() for step in back],
+        "back": [step.command() for step in broken.back],
     }
 
 
-def more(place: Place, lab: Lab, lost: tuple[Pair, ...]) -> dict[str, object]:
+def more(broken: breaking.Broken, lab: Lab) -> dict[str, object]:
     """Break it once more; tell how that is judged, and what the mend that is explained does."""
+    place = broken.place
     breaking._carry_out(place.breaks)
     breaking._SETTLES = _PATIENCE
     too_early = bool(breaking.mended())
-    told = [(pair, diagnose(snapshot(), *pair)) for pair in lost]
+    told = [(pair, diagnose(snapshot(), *pair)) for pair in broken.lost]
     progress = "nothing was explained"
     for pair, before in told:
         if before.mend:
@@ -108,9 +104,7 @@ def more(place: Place, lab: Lab, lost: tuple[Pair, ...]) -> dict[str, object]:
             moved = after.broken is None or str(after.broken) != str(before.broken)
             progress = "" if works or moved else f"{pair}: {before.mend} mends not: {before.broken}"
             break
-    breaking._carry_out(place.mends)
-    for _ in range(3):
-        breaking._carry_out(breaking._way_back(lab.network))
+    go_back(lab.network, place.mends)
     breaking._carry_out(place.then)
     return {"too early": too_early, "progress": progress}
 
@@ -126,9 +120,9 @@ def main(name: str) -> None:
     for fault in faults():
         lab = Lab(snapshot(), works)
         for place in [*fault.places(lab)][:3]:
-            if lost := breaking._tried(place, lab):
-                told = proved(fault, place, lab, lost)
-                told |= more(place, lab, lost) if name in THOROUGH else {}
+            breaking._latest.clear()
+            if broken := breaking._tried(fault, place, lab, ""):
+                told = proved(broken, lab) | more(broken, lab)
                 sys.stdout.write(f"{json.dumps(told)}\n")
                 break
 

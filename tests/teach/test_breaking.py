@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import re
+import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import pytest
 from net.oracle import sh
@@ -14,11 +18,16 @@ from netviz.errors import ExerciseError, NetvizError, SandboxError
 from netviz.model import Namespace, Snapshot
 from netviz.net.discovery import snapshot
 from netviz.net.lasting import lasting
+from netviz.picture.live import Live
 from netviz.teach import breaking
 from netviz.teach.breaking import break_something, mended
 from netviz.teach.echoes import answered
 from netviz.teach.faults import faults
 from netviz.teach.places import Lab
+
+if TYPE_CHECKING:
+    from netviz.net.steps import Step
+    from netviz.picture.film import Frame
 
 
 @pytest.fixture(autouse=True)
@@ -43,28 +52,49 @@ def only(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
 
 def test_what_is_broken_is_shown_and_not_why() -> None:
     netviz.bridge(3).up()
+    before = snapshot()
     broken = break_something(seed=1)
     where, to = broken.lost[0]
-    assert f"Something is broken: {where} no longer reaches {to}" in repr(broken)
+    assert repr(broken).startswith(f"Something is broken: {where} no longer reaches {to}, ")
+    assert re.search(rf", and {len(broken.lost) - 3} others? like that\. Find it", repr(broken))
     assert "nv.mended() judges" in repr(broken)
+    # The first symptom is no loss of an own address.
+    assert where not in {
+        space.name for space, it in before if to in {a.local for a in it.addresses}
+    }
     shown = repr(broken) + broken._repr_html_()
     assert broken.place.cause not in shown
     assert broken.fault.name not in shown
     assert not answered([(where, to)], 0.2)
 
 
+def test_living_picture_shows_it_and_does_not_tell_it() -> None:
+    netviz.two_hosts().up()
+    live = Live()
+    frames: list[Frame] = []
+    with live.listening(frames.append):
+        broken = break_something(seed=1)
+        live.settle()
+    live.stop()
+    assert frames
+    assert not [each for each in frames if each.told or each.changed], broken.place.cause
+
+
 def test_same_seed_breaks_the_same_thing_also_when_a_class_has_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     netviz.bridge(3).up()
+    monkeypatch.setattr(breaking, "_SETTLES", 3.0)
     causes = []
-    for seed in ("4", "4", "5", "6", "7", None):
-        monkeypatch.setenv("NETVIZ_SEED", "7")
+    monkeypatch.setenv("NETVIZ_SEED", "7")
+    for seed in ("4", 4, "6", "7", 7, None):
         causes.append(break_something(seed).place.cause)
         assert netviz.undo()
     assert causes[0] == causes[1]
-    assert causes[-1] == causes[-2]
+    assert len({*causes[3:]}) == 1
     assert len({*causes}) > 1
+    monkeypatch.setenv("NETVIZ_SEED", "")
+    assert break_something().task == "level 1"
 
 
 @pytest.mark.parametrize("level", [1, 2, 3])
@@ -78,14 +108,36 @@ def test_hints_lead_from_the_place_over_the_command_to_the_cause(
 ) -> None:
     only(monkeypatch, "wrong prefix length")
     netviz.two_hosts().up()
-    broken = break_something(seed=3)
-    where = broken.place.namespace
+    broken = break_something(seed=3, level=2)
+    where = broken.place.look.namespace
     assert [broken.hint(), broken.hint()] == [
         f"Look in {where}.",
         f"This shows it: ip -n {where} address",
     ]
     assert broken.hint() == broken.hint() == f"The cause: {broken.place.cause}."
     assert repr(broken.hint()) == broken.hint()
+
+
+@pytest.mark.parametrize("to", ["10.1.1.2", "fd00::2"])
+def test_command_that_is_hinted_shows_the_cause(to: str) -> None:
+    netviz.two_hosts().up()
+    sh("ip -n net1 address add fd00::1/64 dev veth0 nodad")
+    sh("ip -n net2 address add fd00::2/64 dev veth1 nodad")
+    fault = next(it for it in faults() if it.name == "blackhole")
+    (place,) = fault.places(Lab(snapshot(), (("net1", to),)))
+    for step in place.breaks:
+        sh(step.command())
+    assert f"blackhole {to}" in sh(place.look.command())
+
+
+def test_fault_is_one_that_the_chosen_command_shows() -> None:
+    netviz.bridge(3).up()
+    assert break_something(seed=1, level=1, shown_by="bridge").fault.look == "bridge link"
+    assert break_something(seed=1, level=2, shown_by="ip route").fault.look == "ip -$v route"
+    with pytest.raises(
+        ExerciseError, match="level 1 is shown by 'nft'; there are: level 1 by bridge l"
+    ):
+        break_something(shown_by="nft")
 
 
 def test_solution_is_commands_that_mend(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -106,7 +158,8 @@ def test_any_other_way_of_mending_counts(monkeypatch: pytest.MonkeyPatch) -> Non
     only(monkeypatch, "wrong gateway")
     netviz.router().up()
     broken = break_something(seed=1, level=2)
-    here, other = broken.place.namespace, {"net1": "2", "net2": "1"}[broken.place.namespace]
+    here = broken.place.look.namespace
+    other = {"net1": "2", "net2": "1"}[here]
     sh(f"ip -n {here} route add default via 10.1.{here[-1]}.1")
     assert not mended()
     sh(f"ip -n {here} route add 10.1.{other}.0/25 via 10.1.{here[-1]}.1")
@@ -120,7 +173,7 @@ def test_line_for_each_pair_that_was_lost_and_one_for_all() -> None:
     result = mended()
     assert len(result.lines) == len(broken.lost) + 1
     assert str(result.lines[0]) == f"✗ {where} reaches {to} again: not yet"
-    assert f"{where} does not reach {to}" in str(result.lines[-1])
+    assert str(result.lines[-1]) == "✓ what was not broken still works"
 
 
 def test_mend_that_breaks_something_else_does_not_pass(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,6 +187,7 @@ def test_mend_that_breaks_something_else_does_not_pass(monkeypatch: pytest.Monke
     result = mended()
     assert not result
     assert [line.holds for line in result.lines] == [True] * len(broken.lost) + [False]
+    assert f"still works: {kept[0]} does not reach " in str(result.lines[-1])
 
 
 def test_mending_is_noted_without_its_cause(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -161,13 +215,38 @@ def test_next_fault_takes_the_place_of_one_that_was_not_mended() -> None:
     netviz.bridge(3).up()
     before = snapshot()
     first = break_something(seed=1)
-    sh("ip netns add mine")
     second = break_something(seed=9)
     assert {*second.worked} == {*first.worked}
     for step in second.back:
         sh(step.command())
     assert mended()
-    assert left(before) == ["+ namespace mine"]
+    assert left(before) == []
+
+
+def test_network_that_was_changed_since_is_left_alone_and_undo_gives_it_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    only(monkeypatch, "address gone", "interface down")
+    netviz.bridge(3).up()
+    first = break_something(seed=1)
+    where = first.place.look.namespace
+    sh(f"ip -n {where} address add 10.9.9.9/24 dev lo")
+    hers = snapshot()
+    second = break_something(seed=9)
+    assert not {*first.lost} & {*second.worked}
+    assert netviz.undo()
+    assert left(hers) == []
+
+
+def test_lab_that_is_gone_is_not_judged(monkeypatch: pytest.MonkeyPatch) -> None:
+    noted: list[object] = []
+    monkeypatch.setattr(breaking, "note", lambda *told: noted.append(told))
+    netviz.two_hosts().up()
+    break_something(seed=1)
+    netviz.reset()
+    with pytest.raises(ExerciseError, match=r"is gone; begin with break_something\(\)"):
+        mended()
+    assert noted == []
 
 
 def test_what_breaks_nothing_is_taken_back(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -189,7 +268,9 @@ def test_lab_in_which_nothing_works_is_refused_and_left_alone() -> None:
 
 
 def test_unknown_level_and_nothing_broken_are_refused() -> None:
-    with pytest.raises(ExerciseError, match=r"no level 7; choose one of \[1, 2, 3\]"):
+    with pytest.raises(
+        ExerciseError, match="no fault of level 7; there are: level 1 by bridge link"
+    ):
         break_something(level=7)
     with pytest.raises(ExerciseError, match="nothing was broken"):
         mended()
@@ -257,6 +338,22 @@ def test_taken_back_exactly_even_when_interrupted(monkeypatch: pytest.MonkeyPatc
     assert left(before) == []
     with pytest.raises((ExerciseError, NetvizError)):
         mended()
+
+
+def test_fault_that_is_there_when_it_is_interrupted_is_known(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    netviz.bridge(2).up()
+    carry_out = breaking._carry_out
+
+    def interrupted(steps: Sequence[Step], *, force: bool = True) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        carry_out(steps, force=force)
+
+    monkeypatch.setattr(breaking, "_carry_out", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        break_something(seed=1)
+    assert not mended()
 
 
 def test_hostile_names_reach_neither_a_page_nor_a_shell(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -120,8 +120,10 @@ def test_device_in_another_namespace_is_named(cable):
     assert difference(exists("net1:veth1")) == "net1 has no veth1; there is net2:veth1"
 
 
-def test_endpoint_without_namespace_lies_in_the_root(port):
-    assert check(exists("br1"), exists("root:br1"), peer_is("br1-veth0", "net1:veth0"))
+def test_endpoint_without_namespace_lies_in_the_root_and_a_bare_name_is_a_namespace(port):
+    assert check(exists(":br1"), exists("root:br1"), peer_is("br1-veth0", "net1:veth0"))
+    assert check(is_port_of("br1-veth0", "root:br1"), is_port_of("root:br1-veth0", "br1"))
+    assert difference(exists("br1")) == "there is no namespace br1"
 
 
 def test_up_names_what_is_down_and_where(cable):
@@ -143,6 +145,8 @@ def test_bridge_without_ports_is_up_when_switched_on(port):
 def test_wrong_prefix_is_shown(cable):
     assert difference(has_address("net1:veth0", "10.1.1.1/16")) == "it has 10.1.1.1/24"
     assert difference(has_address("net1:lo", "127.0.0.1/8")) == "it has no address"
+    sh("ip -n net1 address add fd00::1/64 dev veth0")
+    assert check(has_address("net1:veth0", "fd00:0:0::1/64"))
 
 
 def test_wrong_bridge_is_named(port):
@@ -404,7 +408,7 @@ def held(some, joined):
         whole = whole & other if by == "&" else whole | other if by == "|" else ~whole
     result = check(whole, ~whole, *some)
     assert not (result.lines[0].holds and result.lines[1].holds)
-    assert repr(result).isprintable() or "\n" in repr(result)
+    assert all(line.isprintable() for line in repr(result).split("\n"))
     json.dumps(result.to_dict())
     result._repr_html_().encode()
 

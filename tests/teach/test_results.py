@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -25,14 +26,20 @@ CELLS = [
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Let Jupyter have opened lesson 04 in a folder that has it and lesson 10."""
+    """Let Jupyter have opened lesson 04 in a folder that has it, lesson 02 and copies."""
     code = [{"cell_type": "code", "source": cell} for cell in CELLS]
     prose = [{"cell_type": "markdown", "source": ["predict(1)"]}]
     (tmp_path / "04-bridge.ipynb").write_text(json.dumps({"cells": code + prose}))
-    (tmp_path / "10-tunnel.ipynb").write_text("half of a noteb")
+    for copy in ("04-bridge.mine-1", "04-bridge-Copy1"):
+        shutil.copy(tmp_path / "04-bridge.ipynb", tmp_path / f"{copy}.ipynb")
+    (tmp_path / "02-veth.ipynb").write_text("half of a noteb")
     monkeypatch.setenv("JPY_SESSION_NAME", str(tmp_path / "04-bridge.ipynb"))
     progress._say.cache_clear()
     return tmp_path
+
+
+def interrupt(_: object) -> None:
+    raise KeyboardInterrupt
 
 
 def kept(folder: Path) -> dict:
@@ -53,20 +60,27 @@ def test_each_task_has_its_attempts_and_when_it_first_was_right(folder: Path) ->
 def test_table_tells_how_much_of_each_lesson_is_done(folder: Path) -> None:
     note("prediction", "One?", True)
     note("prediction", "Two?", False)
+    note("prediction", "Two?", True)  # Whoever has seen the answer foresees nothing.
     note("exercise", "exercise", True)
     assert str(nv.progress()).splitlines() == [
         "Lesson     Predictions            Exercises        Mendings",
+        "02-veth    none                   none             none",
         "04-bridge  1 of 2 right, 2 tried  ✓ 1 of 1 solved  none",
-        "10-tunnel  none                   none             none",
     ]
     told = nv.progress().to_dict()
     assert told["lessons"]["04-bridge"]["prediction"] == {"asked": 2, "tried": 2, "right": 1}
     assert "<td>1 of 2 right, 2 tried</td>" in nv.progress()._repr_html_()
 
 
-def test_made_and_revealed_prediction_is_noted_once(folder: Path) -> None:
+def test_made_and_revealed_prediction_is_noted_once(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     guess = nv.predict("One?", ["a", "b"], lambda: "a")
     guess.choose("a")
+    with monkeypatch.context() as patch:
+        patch.setattr(guess._answer, "find", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            guess.reveal()
     guess.reveal()
     guess.reveal()
     nv.predict("Two?", ["a", "b"], lambda: "a").reveal()  # Nothing was predicted,
@@ -170,4 +184,4 @@ def test_results_are_nobody_elses(folder: Path, tmp_path_factory: pytest.TempPat
     note("exercise", "mine", True)
     copies = tmp_path_factory.mktemp("copies")
     copy_missing(folder, copies)
-    assert sorted(path.name for path in copies.iterdir()) == ["04-bridge.ipynb", "10-tunnel.ipynb"]
+    assert {path.suffix for path in copies.iterdir()} == {".ipynb"}

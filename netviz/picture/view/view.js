@@ -42,8 +42,7 @@ class View {
     const summary = make("summary", { textContent: "What the command printed" });
     this.output = make("details", { className: "nv-printed" }, summary, this.printed);
     const below = [this.traffic.root, this.said, this.headers.root, this.output];
-    const parts = [...above, both, ...below];
-    this.root = make("div", { className: "nv" }, ...parts);
+    this.root = make("div", { className: "nv" }, ...above, both, ...below);
     this.listen();
     whenItTurns(() => this.recolour(), this.ending.signal);
   }
@@ -65,8 +64,9 @@ class View {
 
   listen() {
     const item = (event) => event.target.closest(THING);
-    this.svg.addEventListener("pointerover", (event) => this.light(item(event)));
-    this.svg.addEventListener("pointerleave", () => this.light(this.focused()));
+    this.svg.addEventListener("pointerover", (event) => this.light(item(event) ?? this.told()));
+    this.svg.addEventListener("pointerleave", () => this.light(this.told()));
+    this.svg.addEventListener("focusout", () => this.opened || this.light(null));
     this.svg.addEventListener("focusin", (event) => {
       this.open(item(event));
       if (item(event)) this.lens.reveal(item(event).getBBox());
@@ -170,7 +170,9 @@ class View {
     this.svg.setAttribute("aria-label", this.frame.alt);
     this.stage.draw(this.frame.order.map((number) => this.film.parts[number]));
     this.label();
-    if (this.opened) this.open(this.stage.find(this.opened));
+    const lit = this.stage.find(this.lit ?? "none");
+    if (this.opened) this.open(this.told());
+    if (!this.opened || lit) this.light(lit); // New parts have no light yet.
     this.hold();
   }
 
@@ -193,14 +195,21 @@ class View {
     return active?.id && this.svg.contains(active) ? active : null;
   }
 
-  // Dim all but a thing and what it is joined with.
+  // What the card tells of.
+  told() {
+    return this.opened ? this.stage.find(this.opened) : null;
+  }
+
+  // Dim all but a thing and what it is joined with: what is pointed at, or what the card tells of.
   light(node) {
     const some = node && node !== this.plan.items[0];
+    const isNew = some && node.id !== this.lit;
+    this.lit = some ? node.id : null;
     this.svg.classList.toggle("nv-dim", Boolean(some));
     if (!some) return;
     const lit = this.plan.around(node);
     for (const each of this.plan.items) each.classList.toggle("nv-lit", lit.has(each.id));
-    this.said.textContent = node.getAttribute("aria-label");
+    if (isNew) this.said.textContent = node.getAttribute("aria-label");
   }
 
   open(node) {
@@ -215,7 +224,7 @@ class View {
 
   // Close the card; who was in it is back at the thing that it tells of.
   close() {
-    const node = this.opened && this.stage.find(this.opened);
+    const node = this.told();
     if (this.root.contains(this.root.getRootNode().activeElement)) node?.focus();
     this.opened = null;
     this.card.hide();
@@ -225,8 +234,15 @@ class View {
   key(event) {
     if (event.ctrlKey || event.altKey || event.metaKey) return;
     event.stopPropagation(); // JupyterLab has other ideas for arrows and letters.
+    if (event.key === "Enter" && event.shiftKey) return this.pass(event);
     const isIts = event.target.matches("input, select"); // These have a use for keys themselves.
     if (!isIts && this.pressed(event)) event.preventDefault();
+  }
+
+  // It runs a cell, also where the view is pinned, and clicks no button.
+  pass(event) {
+    event.preventDefault();
+    this.home.dispatchEvent(new KeyboardEvent(event.type, event));
   }
 
   // Do what a key is for; tell whether it is for anything.
