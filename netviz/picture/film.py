@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -91,6 +91,15 @@ class Camera:
         """Return a frame again, with what its cards tell now: only counters have changed."""
         told = _told(network, frame.cards.keys())
         return replace(frame, cards=told, changed=(), told=(), trouble=None)
+
+
+def latest(frames: Sequence[Frame]) -> Frame:
+    """Return the last of some frames, with what is otherwise than before the first of them."""
+    *_, last = frames
+    drawn = {getattr(shape, "gid", None) for shape in last.plan.shapes}
+    changed = dict.fromkeys(it for frame in frames for it in frame.changed if it in drawn)
+    told = dict.fromkeys(line for frame in frames for line in frame.told)
+    return replace(last, changed=tuple(changed), told=(*told,)[-_MOST_TOLD:])
 
 
 def film(frames: Iterable[Frame]) -> bytes:

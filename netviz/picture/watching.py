@@ -19,6 +19,7 @@ from urllib.parse import parse_qs
 
 from netviz.errors import NetvizError
 from netviz.net.worker import aside
+from netviz.picture.film import latest
 from netviz.picture.pages import encoded, follower
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 _LOOPBACK = "127.0.0.1"
 _BEAT = 5.0  # Seconds, until a page that has been closed is noticed.
 _TICK = 0.1
+_MOST_MISSED = 50  # Frames, of which a slow page still learns what is new in them.
 _TITLE = "The network, as it is"
 _HEADERS = {
     "Cache-Control": "no-store",
@@ -87,21 +89,25 @@ class _Answer(BaseHTTPRequestHandler):
         self.end_headers()
 
     def _tell(self, live: Live) -> None:
-        new, shown = Event(), None
+        new = Event()
         passing: deque[JSON] = deque(maxlen=1)  # Whoever is slow misses some.
-        new.set()
+        frames: deque[Frame] = deque(maxlen=_MOST_MISSED)
+
+        def see(frame: Frame) -> None:
+            frames.append(frame)
+            new.set()
 
         def hear(told: JSON) -> None:
             passing.append(told)
             new.set()
 
-        with live.listening(lambda _: new.set()), live.traffic.hearing(hear):
+        with live.listening(see), live.traffic.hearing(hear):
+            see(live.frame)
             while True:
                 lines = ["" if new.wait(_BEAT) else ":\n\n"]  # That a page is gone is noticed.
                 new.clear()
-                if shown is not live.frame:
-                    shown = live.frame
-                    lines.append(f"data: {encoded([shown])}\n\n")
+                if missed := [frames.popleft() for _ in range(len(frames))]:
+                    lines.append(f"data: {encoded([latest(missed)])}\n\n")
                 while passing:
                     lines.append(f"event: traffic\ndata: {json.dumps(passing.popleft())}\n\n")
                 self.wfile.write("".join(lines).encode())

@@ -18,7 +18,7 @@ from networks import DEVICES, DOWN, NAMES, ROOT, Net, address
 import netviz
 from netviz.model import FdbEntry, Namespace, Neighbour, Qdisc, Route, Rule, Snapshot
 from netviz.picture.drawing import Picture
-from netviz.picture.film import Camera, Frame, film
+from netviz.picture.film import Camera, Frame, film, latest
 from netviz.picture.themes import THEMES
 from netviz.picture.words import short
 from netviz.text import printable
@@ -291,3 +291,11 @@ def test_every_picture_after_another_is_whole(before: Snapshot, after: Snapshot)
         drawn = [ElementTree.fromstring(part).get("id") for part in frame.parts]
         assert drawn == [getattr(shape, "gid", None) for shape in frame.plan.shapes]
     assert read(film(frames))["frames"][1]["alt"] == netviz.draw(after).alt
+
+
+def test_who_missed_frames_learns_from_the_last_what_is_new_in_all() -> None:
+    first = Camera().take(netviz.snapshot())
+    some = replace(first, changed=(first.plan.shapes[0].gid, "gone"), told=("+ one",))
+    last = latest([some, replace(first, told=("+ two",))])
+    assert last.changed == (first.plan.shapes[0].gid,)
+    assert last.told == ("+ one", "+ two")
