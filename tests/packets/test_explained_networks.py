@@ -11,6 +11,7 @@ from itertools import pairwise
 from shlex import quote
 from typing import TYPE_CHECKING
 
+import pytest
 from faults import FAULTS, broken
 from net.oracle import can, sh
 from numbered import OPTIONAL, Net
@@ -92,10 +93,10 @@ def build(nets: list[Net]) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def pinged(asked: list[tuple[str, str]]) -> list[bool]:
+def pinged(asked: list[tuple[str, str]], wait: str = "-W1") -> list[bool]:
     """Return for each whether it was answered; all are sent at once."""
     lines = [
-        f"nsenter --net=/run/netns/{who} ping -n -q -c1 -W1 {to} >/dev/null 2>&1 && echo {n} &"
+        f"nsenter --net=/run/netns/{who} ping -n -q -c1 {wait} {to} >/dev/null 2>&1 && echo {n} &"
         for n, (who, to) in enumerate(asked)
     ]
     answered = sh("\n".join([*lines, "wait"])).split()
@@ -118,6 +119,17 @@ def settled() -> dict[str, Namespace]:
         if any("INCOMPLETE" in each.state for each in space.neighbours):
             sh(f"ip -n {space.name} neighbour flush nud incomplete")
     return {space.name: space for space in seen.namespaces}
+
+
+def answers(cases: list[Case]) -> list[bool]:
+    """Return for each case whether it is answered.
+
+    On a busy machine an answer may be late: who should have one asks again, for three seconds.
+    """
+    found = pinged([(case.who, case.to) for case in cases])
+    late = [n for n, case in enumerate(cases) if case.told[-1].works and not found[n]]
+    again = pinged([(cases[n].who, cases[n].to) for n in late], "-w3")
+    return [ok or (n in late and again[late.index(n)]) for n, ok in enumerate(found)]
 
 
 def explain(cases: list[Case]) -> None:
@@ -146,8 +158,7 @@ def played(nets: list[Net]) -> list[Case]:
             explain(cases)
             new, waiting = waiting[: AT_ONCE - len(current)], waiting[AT_ONCE - len(current) :]
             built = builder.submit(build, new)
-            answers = pinged([(case.who, case.to) for case in cases])
-            for case, answered in zip(cases, answers, strict=True):
+            for case, answered in zip(cases, answers(cases), strict=True):
                 case.answered.append(answered)
             mend(cases)
             done += [some.pop(0) for _, some in current if not some[0].to_mend]
@@ -159,6 +170,7 @@ def played(nets: list[Net]) -> list[Case]:
     return done
 
 
+@pytest.mark.long
 def test_explanations_agree_with_the_kernel_and_mend_what_is_broken() -> None:
     cases = played([broken(number, kinds()) for number in range(NETWORKS)])
     assert not [str(case) for case in cases if case.contradicted]

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from netviz.journeys import Packet
     from netviz.packets.sightings import Sighting
 
+pytestmark = pytest.mark.long
 _PINGS = 20_000
 _HEADERS = 192  # Bytes: all headers of a segment in a tunnel.
 

@@ -16,6 +16,7 @@ from teach.proving import NETWORKS
 from netviz.teach import places
 from netviz.teach.faults import faults
 
+pytestmark = pytest.mark.long
 Told = list[dict[str, Any]]
 _LONGEST = 120
 
