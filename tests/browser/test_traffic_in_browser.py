@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 from conftest import browsing
-from playwright.sync_api import expect
 
 import netviz
 from netviz.lab.attaching import listener
@@ -128,6 +127,8 @@ def test_of_a_flood_few_are_shown_and_a_number_says_the_rest(theme: str, visit: 
 
 
 def test_who_wants_no_motion_is_told_by_numbers(visit: Visit) -> None:
+    from playwright.sync_api import expect
+
     visit.page.emulate_media(reduced_motion="reduce")
     number = visit.page.locator(".nv-number", has_text="3 ICMP")
 
