@@ -41,7 +41,9 @@ _MOVING = {
 _MOVING_PORT = {*_MOVING, "id", "no"}
 _SWITCHES = ("PROMISC", "ALLMULTI", "NOARP", "MULTICAST")
 _COUNTED = ("handle", "packets", "bytes", "expires")
-_SHORT = {"net.ipv4.conf.all.forwarding": "net.ipv4.ip_forward"}
+FORWARDING = {"inet": "net.ipv4.ip_forward", "inet6": "net.ipv6.conf.all.forwarding"}
+"""The switch by which a namespace is a router."""
+_SHORT = {"net.ipv4.conf.all.forwarding": FORWARDING["inet"]}
 _PROXY = {"ipv4": "proxy_arp", "ipv6": "proxy_ndp"}
 
 
@@ -191,8 +193,6 @@ def switches(namespace: Namespace) -> Iterator[tuple[str, object]]:
                     yield _SHORT.get(path, path), value
         elif version.startswith("bridge-"):
             yield f"net.bridge.{version}", scopes
-        elif version.startswith("net."):
-            yield version, scopes
 
 
 def essence(interface: Interface) -> dict[str, object]:

@@ -24,6 +24,7 @@ from typing import Any
 
 import yaml
 
+from netviz.changes import FORWARDING
 from netviz.graphs import graph
 from netviz.model import Endpoint, Namespace, Snapshot
 from netviz.net.entries import SetSysctl
@@ -41,7 +42,7 @@ _NAMING = {"name", "dev", "master", "iif", "oif", "label"}  # The fields that na
 _FOR_ALL = re.compile(r"ip_forward$|\.conf\.(all|default)\.")
 _FILTERS = ("net.ipv4.conf.all.rp_filter", "net.ipv4.conf.default.rp_filter")
 # They are told where they are off, too: docker, or the host, may have switched them on.
-_OFF = dict.fromkeys(("net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding", *_FILTERS), 0)
+_OFF = dict.fromkeys((*FORWARDING.values(), *_FILTERS), 0)
 
 
 def containerlab(snapshot: Snapshot, name: str = "netviz") -> str:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
-from netviz.changes import BEGINNING_RULES, LOOPBACK, Row, between, rows, switches
+from netviz.changes import BEGINNING_RULES, FORWARDING, LOOPBACK, Row, between, rows, switches
 from netviz.model import Address, Interface, Key, Namespace, Route, Rule, Snapshot
 from netviz.net.entries import (
     AddAddress,
@@ -248,6 +248,6 @@ def _moved_switches(base: Namespace, after: Namespace, *, wide: bool) -> Iterato
             continue  # Only a daemon for multicast routes moves that one.
         if all_over == wide:
             yield SetSysctl(after.name, name, value)
-        if name in ("net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding"):
+        if name in FORWARDING.values():
             each = (it for it in wanted if it.endswith("forwarding") and f".{parts[1]}." in it)
             known |= dict.fromkeys(each, value)

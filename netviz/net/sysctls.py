@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Iterator
-from contextlib import suppress
 from errno import EACCES, ENOENT, EPERM
 from functools import lru_cache
 from pathlib import Path
@@ -25,8 +24,6 @@ _WIDE = {-1: "all", -2: "default"}
 _VERSIONS = {"inet": "ipv4", "inet6": "ipv6"}
 _BRIDGE = ("bridge-nf-call-iptables", "bridge-nf-call-ip6tables")
 
-SILENT = {"ipv4": "net.ipv4.icmp_echo_ignore_all", "ipv6": "net.ipv6.icmp.echo_ignore_all"}
-
 _ALL = "/proc/sys/net"
 _ROUNDS = 3  # A switch may move others: net.ipv4.ip_forward moves thirty.
 
@@ -37,8 +34,8 @@ def sysctls(socket: Socket, names: Names, *, bridged: bool) -> dict[str, object]
     """Return ``{"ip_forward": 0, "ipv4": {"all": {"rp_filter": 0, …}, …}, "ipv6": …}``.
 
     Equivalent to: ``ip -j netconf``, with the numbers of ``sysctl net.ipv4.conf``. If ``bridged``,
-    also whether packet filters see bridged frames: ``sysctl net.bridge``. Whether pings are ignored
-    is told by its whole name. The thread must stand in the socket's namespace.
+    also whether packet filters see bridged frames: ``sysctl net.bridge``. The thread must stand in
+    the socket's namespace.
     """
     by_version: dict[str, dict[str, dict[str, int]]] = {"ipv4": {}, "ipv6": {}}
     for message in socket.dump(RTM_GETNETCONF, bytes(4)):
@@ -48,9 +45,6 @@ def sysctls(socket: Socket, names: Names, *, bridged: bool) -> dict[str, object]
             by_version[_VERSIONS[FAMILIES[message[0]]]][name] = dict(settings)
     found: dict[str, object] = {**by_version}
     found["ip_forward"] = by_version["ipv4"].get("all", {}).get("forwarding", 0)
-    for name in SILENT.values():
-        with suppress(OSError):  # A kernel without IPv6.
-            found[name] = int(read(name))
     for name in _BRIDGE if bridged else ():
         path = Path("/proc/sys/net/bridge", name)  # Shows the namespace of the thread that opens.
         if path.exists():

@@ -101,8 +101,7 @@ class Asking:
             suspect = asked.steps[-1]
         elif asked.mac != mac:
             right = f"{asked.mac} has it" if asked.mac else "nobody on its link has it"
-            gone = typed(space, "ip", "neighbour", "delete", known.to, "dev", known.dev)
-            suspect = Step(f"{text}, but {right}", False, where, show, gone)
+            suspect = self._wrong(query.key, known, f"{text}, but {right}")
         return Answer(mac, (Step(text, True, where, show),), suspect)
 
     def _asked(self, query: Query, show: str, *, learn: bool = True) -> Answer:
@@ -165,9 +164,13 @@ class Asking:
         known = self.wires.stacks[space.id].neighbour(asks, dev)
         if not known or known.mac == mac or not _WRITTEN & {*known.state}:
             return None
-        show = typed(space, "ip", "neighbour", "show", asks, "dev", dev)
-        gone = typed(space, "ip", "neighbour", "delete", asks, "dev", dev)
         text = f"neighbour {asks} is {known.mac}, says {space.name}'s table, but {mac} has it"
+        return self._wrong(key, known, text)
+
+    def _wrong(self, key: Key, known: Neighbour, text: str) -> Step:
+        """Return that an entry of the neighbour table is wrong, and what takes it away."""
+        space, entry = self.wires.spaces[key[0]], (known.to, "dev", known.dev)
+        show, gone = (typed(space, "ip", "neighbour", it, *entry) for it in ("show", "delete"))
         return Step(text, False, self.wires.relations.called(key), show, gone)
 
     def _question(self, key: Key, address: str) -> Frame:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 from netviz.errors import TraceError
 from netviz.explanations import Explanation, Step
-from netviz.net.sysctls import SILENT
 from netviz.packets.facts import named, typed
 from netviz.packets.filters import Flowing
 from netviz.packets.segments import Wires
@@ -26,6 +25,8 @@ if TYPE_CHECKING:
 
     Listens = Callable[[Namespace, str, str, int], bool | None]
 
+SILENT = {"icmp": "net.ipv4.icmp_echo_ignore_all", "icmpv6": "net.ipv6.icmp.echo_ignore_all"}
+"""The switch by which a namespace ignores pings, by their protocol."""
 _SPORT = 40000  # Any that the kernel might choose.
 
 
@@ -41,9 +42,10 @@ def diagnose(
     """Return whether a packet from a namespace gets to an address and is answered, and why.
 
     Equivalent to: ``ip route get``, ``ip neighbour``, ``bridge fdb`` and ``nft list ruleset`` in
-    each namespace on the way there and back. ``listens`` tells whether a program waits at a port of
-    a namespace's address, which no snapshot has. Raises ``TraceError`` for what is no namespace, no
-    address, no protocol, or has no port.
+    each namespace on the way there and back. ``listens`` tells what no snapshot has: whether a
+    program waits at a port of a namespace's address, or, of ``icmp`` and ``icmpv6``, whether pings
+    are answered there, which is believed where nobody tells. Raises ``TraceError`` for what is no
+    namespace, no address, no protocol, or has no port.
     """
     to, _, dev = to.partition("%")
     question = f"{proto} from {where} to {to}" + (f" port {port}" if port else "")
@@ -72,10 +74,11 @@ def _there_and_back(
         walk.add(_many(walk, space, packet.to))
         return
     there = walk.send(space, packet, dev)
-    if packet.protocol in ("tcp", "udp"):
-        walk.add(_heard(there, listens))
-    elif silent := _silent(there):
-        walk.add(silent)
+    heard = listens(there.space, there.packet.to, packet.protocol, there.packet.dport or 0)
+    if packet.protocol not in SILENT:
+        walk.add(_heard(there, heard))
+    elif heard is False:
+        walk.add(_silent(there.space, SILENT[packet.protocol]))
     back = walk.answer(there)
     words = ("ping", "-c1", packet.to) if packet.protocol[:4] == "icmp" else ("ss", "-tun")
     show = typed(space, *words)
@@ -102,20 +105,15 @@ def _many(walk: Walk, space: Namespace, to: str) -> Step:
     return Step(text, False, space.name, show, mend)
 
 
-def _silent(there: There) -> Step | None:
-    """Return that a namespace ignores pings, if it does."""
-    name = SILENT["ipv6" if there.packet.family == "inet6" else "ipv4"]
-    if not there.space.sysctls.get(name):
-        return None
-    show, mend = typed(there.space, "sysctl", name), typed(there.space, "sysctl", "-w", f"{name}=0")
-    text = f"{there.space.name} ignores pings: {name} is 1"
-    return Step(text, False, there.space.name, show, mend)
+def _silent(space: Namespace, switch: str) -> Step:
+    """Return that a namespace ignores pings."""
+    show, mend = typed(space, "sysctl", switch), typed(space, "sysctl", "-w", f"{switch}=0")
+    return Step(f"{space.name} ignores pings: {switch} is 1", False, space.name, show, mend)
 
 
-def _heard(there: There, listens: Listens) -> Step:
+def _heard(there: There, heard: bool | None) -> Step:
     """Return whether a program waits for what was taken in."""
     space, port, proto = there.space, there.packet.dport, there.packet.protocol
-    heard = listens(space, there.packet.to, proto, port or 0)
     text = f"{'a' if heard else 'no'} program listens at {proto} port {port} of {space.name}"
     if heard is None:
         text = f"whether a program listens at {proto} port {port} of {space.name} is not known"

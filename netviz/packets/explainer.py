@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from netviz.errors import TraceError
-from netviz.net import namespaces
+from netviz.net import namespaces, sysctls
 from netviz.net.discovery import snapshot
 from netviz.net.worker import aside
-from netviz.packets.diagnosis import diagnose
+from netviz.packets.diagnosis import SILENT, diagnose
 from netviz.packets.facts import named
 from netviz.packets.running import run
 from netviz.packets.tracer import Flow
@@ -47,7 +47,7 @@ def explain(
     """
     live = network is None
     told = diagnose(
-        network or snapshot(), where, to, proto, port, listens=_listens if live else lambda *_: None
+        network or snapshot(), where, to, proto, port, listens=listens if live else lambda *_: None
     )
     return replace(told, verified=_answered(where, Flow(to, proto, port))) if verify else told
 
@@ -77,9 +77,17 @@ def _socket(told: str) -> tuple[str, int]:
     return str(ip_address(packed)), int(port, 16)
 
 
-def _listens(space: Namespace, address: str, proto: str, port: int) -> bool | None:
+def listens(space: Namespace, address: str, proto: str, port: int) -> bool | None:
+    """Tell whether a program waits at a port there now, or of pings, whether they are answered.
+
+    None where nobody can tell. Equivalent to: ``ss -ltn``, of UDP ``ss -lun``, and ``sysctl
+    net.ipv4.icmp_echo_ignore_all`` there.
+    """
+
     def work() -> bool:
         named(space.name, namespaces.find()[0]).enter()
+        if proto in SILENT:
+            return sysctls.read(SILENT[proto]) == "0"
         return bool({(own, port) for own in (address, "0.0.0.0", "::")} & waiting(proto))
 
     with suppress(OSError, TraceError):

@@ -12,6 +12,7 @@ from dataclasses import replace
 from ipaddress import ip_address, ip_interface
 from typing import TYPE_CHECKING
 
+from netviz.changes import FORWARDING
 from netviz.journeys import DELIVERED, DISCARDED, LOST, Reason
 from netviz.packets.facts import typed
 from netviz.packets.headers import address, mac, message, message6, target
@@ -245,7 +246,7 @@ def _addressed(spot: Spot, facts: Facts) -> Fate:
     if stack.local(to):
         return _own(spot, facts)
     if stack.forwards(spot.family, dev) is False:
-        switch = "net.ipv4.ip_forward" if spot.family == "inet" else "net.ipv6.conf.all.forwarding"
+        switch = FORWARDING[spot.family]
         text = f"{to} is not {space.name}'s own, and it does not forward: {switch} is 0"
         return LOST, Reason(text, typed(space, "sysctl", switch))
     return LOST, _unrouted(spot, facts)

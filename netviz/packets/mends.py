@@ -124,17 +124,11 @@ class Mends:
         link, switch = links[port], links[bridge]
         show = typed(space, "bridge", "link", "show", "dev", link.name)
         text = f"{link.name} is a port of {switch.name}, which takes what comes in"
-        has = {str(address) for address in switch.addresses}
-        mends = [
-            typed(space, "ip", "address", *words)
-            for address in link.addresses
-            if address.scope == "global"
-            for words in (
-                ("delete", str(address), "dev", link.name),
-                ("add", str(address), "dev", switch.name),
-            )
-            if words[0] == "delete" or str(address) not in has
-        ]
+        mends = []
+        for address in (it for it in link.addresses if it.scope == "global"):
+            mends.append(typed(space, "ip", "address", "delete", str(address), "dev", link.name))
+            if str(address) not in map(str, switch.addresses):
+                mends.append(typed(space, "ip", "address", "add", str(address), "dev", switch.name))
         where = self.wires.relations.called(port)
         return Step(text, False, where, show, " && ".join(mends) or None)
 

@@ -18,12 +18,12 @@ from netviz.explanations import Step
 from netviz.packets.facts import typed
 from netviz.packets.lookup import Stack
 from netviz.packets.ports import Bridges, Frame
-from netviz.packets.relations import Relations
+from netviz.packets.relations import TUNNELS, Relations
 
 if TYPE_CHECKING:
     from netviz.model import Interface, Key, Namespace, Snapshot
 
-OVER = ("vxlan", "geneve", "ipip", "sit", "gre", "gretap", "ip6tnl", "ip6gre", "ip6gretap")
+OVER = {*TUNNELS, "ip6gretap"} - {"tun", "wireguard"}
 _STANDING = ("macvlan", "macvtap", "ipvlan", "vlan")
 
 

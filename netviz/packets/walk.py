@@ -6,6 +6,7 @@ from dataclasses import replace
 from itertools import count, pairwise
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
+from netviz.changes import FORWARDING
 from netviz.explanations import Step
 from netviz.packets.asking import Asking, Query, switch
 from netviz.packets.facts import typed
@@ -148,7 +149,7 @@ class Walk:
         on = stack.forwards(packet.family, dev)
         if suspect and (not on or found.refusal):
             self._ends(suspect)
-        wide = "net.ipv4.ip_forward" if inet else "net.ipv6.conf.all.forwarding"
+        wide = FORWARDING[packet.family]
         if inet and not on and stack.forwards("inet", "all"):
             wide = switch(dev, "forwarding")
         show = typed(space, "sysctl", wide)

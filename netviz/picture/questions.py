@@ -72,14 +72,12 @@ def formatted(text: str) -> str:
 
 def listed(text: str, options: Sequence[str], marks: Sequence[str] = (), told: str = "") -> str:
     """Return a question as HTML that needs no script: a box with the options as a list."""
-    rows = zip_longest(options, marks, fillvalue="")
-    items = "".join(f"<li>{option} <strong>{escape(mark)}</strong></li>" for option, mark in rows)
+    marked = (mark and f" <strong>{escape(mark)}</strong>" for mark in marks)
+    items = "".join(
+        f"<li>{option}{mark}</li>" for option, mark in zip_longest(options, marked, fillvalue="")
+    )
     return (
-        (
-            '<div class="admonition tip alert alert-success nv-question">'
-            '<p class="admonition-title"><strong>Predict</strong></p>'
-            f"<p>{text}</p><ul>{items}</ul><p>{escape(told)}</p></div>"
-        )
-        .replace(" <strong></strong>", "")
-        .replace("<p></p>", "")
+        '<div class="admonition tip alert alert-success nv-question">'
+        '<p class="admonition-title"><strong>Predict</strong></p>'
+        f"<p>{text}</p><ul>{items}</ul>{told and f'<p>{escape(told)}</p>'}</div>"
     )

@@ -13,6 +13,7 @@ from ipaddress import ip_address, ip_interface
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
+from netviz.changes import FORWARDING
 from netviz.net.parameters import unusual, words
 from netviz.net.routes import route_words
 from netviz.net.steps import ROOT
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 Words = dict[str, str]
 _MAIN = 254
 _TABLE = "firewall"
-_FORWARDING = {"ipv4": "net.ipv4.ip_forward", "ipv6": "net.ipv6.conf.all.forwarding"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,9 +209,8 @@ def bridged(lab: Lab) -> Iterator[Words]:
 def routers(lab: Lab) -> Iterator[Words]:
     """Yield each ``switch`` by which a namespace forwards."""
     for space in lab.spaces:
-        for version, name in _FORWARDING.items():
-            told: Any = space.sysctls.get(version, {})
-            if told.get("all", {}).get("forwarding"):
+        for family, name in FORWARDING.items():
+            if Stack(space).forwards(family, "all"):
                 yield {"ns": space.name, "switch": name}
 
 

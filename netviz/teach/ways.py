@@ -8,6 +8,7 @@ import time
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, TypeVar
 
+from netviz.changes import FORWARDING
 from netviz.errors import ExerciseError
 from netviz.net import namespaces
 from netviz.net.worker import aside
@@ -56,7 +57,6 @@ def forwards(place: str, family: str = "inet") -> Condition:
 
     ``family`` may also be ``inet6``: ``sysctl net.ipv6.conf.all.forwarding``.
     """
-    switches = {"IPv4": "net.ipv4.ip_forward", "IPv6": "net.ipv6.conf.all.forwarding"}
     version = "IPv6" if family == "inet6" else "IPv4"
 
     def look(found: Namespace, _: Snapshot) -> Difference:
@@ -64,7 +64,7 @@ def forwards(place: str, family: str = "inet") -> Condition:
         stack = Stack(found)
         closed = [each for each in devices if not stack.forwards(family, each)]
         if closed == devices:
-            return f"{switches[version]} is 0"
+            return f"{FORWARDING[family]} is 0"
         return f"nothing that comes in by {', '.join(closed)} is passed on" if closed else None
 
     return Condition(f"{place} forwards {version} packets", within(place, look))
@@ -101,9 +101,12 @@ def reaches(place: str, address: str, *, proto: str = "icmp", port: int | None =
         refused = _inside(found, lambda: _asked(str(ip_address(address)), proto, port))
         if refused is None:
             return None
-        from netviz.packets.diagnosis import diagnose  # Only where something is to be explained.
+        # Only where something is to be explained.
+        from netviz.packets import diagnosis, explainer
 
-        broken = diagnose(seen, place, address, proto, port).broken
+        # A port where nobody waits has said so itself.
+        listens = explainer.listens if proto == "icmp" else lambda *_: None
+        broken = diagnosis.diagnose(seen, place, address, proto, port, listens=listens).broken
         if proto == "udp" and refused == _SILENCE and broken is None:
             return None
         return f"{refused}; {broken.text}" if broken else refused

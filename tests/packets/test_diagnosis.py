@@ -16,6 +16,7 @@ import netviz
 from netviz.errors import TraceError
 from netviz.net.discovery import snapshot
 from netviz.packets.diagnosis import diagnose
+from netviz.packets.explainer import explain
 from netviz.records import snapshot_of
 
 if TYPE_CHECKING:
@@ -216,7 +217,7 @@ CASES = {
 def told_of(where: str, to: str) -> Explanation:
     """Ask, when bridges use the ports that have just come up: the kernel tells them within 1 s."""
     for _ in range(30):
-        told = diagnose(snapshot(), where, to)
+        told = explain(where, to)
         if "just come up" not in str(told):
             break
         time.sleep(0.1)
