@@ -1,8 +1,10 @@
 """Every error netviz raises.
 
+::
+
     NetvizError
-    ├── SandboxError      a lab cannot start here, or a change was asked for outside of one
-    ├── KernelError       the kernel refused a request; carries ``errno``
+    ├── SandboxError      a lab cannot start here, or one is needed
+    ├── KernelError       the kernel refused a request; carries errno
     ├── TopologyError     a network was declared that cannot be
     ├── DiscoveryError    the machine's namespaces could not be read
     ├── ComponentError    a program that a lesson needs cannot be had

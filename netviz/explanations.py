@@ -61,7 +61,7 @@ class Explanation:
 
     @property
     def certain(self) -> bool:
-        """Tell whether the tables decide it: no step is open before the one that breaks."""
+        """Tell whether the tables decide it, so that no step is open before the one that breaks."""
         return self.doubt is None and all(step.holds is not None for step in self.steps)
 
     @property

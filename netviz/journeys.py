@@ -163,7 +163,7 @@ class Journey:
 
     @property
     def end(self) -> Hop:
-        """Return the hop that decided its fate: where it was delivered, or where it was lost."""
+        """Return the hop that decided its fate, where it was delivered or where it was lost."""
         return next((hop for hop in self.hops[::-1] if hop.fate == self.fate), self.hops[-1])
 
     def to_dict(self) -> JSON:

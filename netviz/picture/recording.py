@@ -41,7 +41,7 @@ class Recording:
 
     @property
     def moments(self) -> tuple[Moment, ...]:
-        """The moments in order: first how it began, then one for each command and each change."""
+        """The moments in order, first how it began, then one for each command and each change."""
         return self._recorder.moments if self._recorder else self._moments
 
     @property

@@ -272,7 +272,7 @@ def test_without_javascript_all_is_there_but_playing(visit: Visit, site: Path) -
     context = visit.page.context.browser.new_context(java_script_enabled=False)
     page = context.new_page()
     page.goto(lesson(site, "00"))
-    assert "net2:eth0" in page.locator(".nv-screen > svg").get_attribute("aria-label")
+    assert "10.0.0.2/24" in page.locator(".nv-screen > svg").get_attribute("aria-label")
     assert page.locator(".nv-screen > svg").is_visible()
     assert not page.get_by_text("keeps pace").is_visible()
     summary = page.get_by_text("A solution")
