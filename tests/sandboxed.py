@@ -23,6 +23,7 @@ import pytest
 from netviz.errors import SandboxError
 from netviz.lab.components import tree
 from netviz.lab.filesystem import OUTER, PRIVATE, ROOT, bind_over, mount_sysfs
+from netviz.lab.processes import end_others
 from netviz.lab.sandbox import Supervision, enter, inside, loopback_up
 from netviz.lab.syscalls import (
     CLONE_FS,
@@ -92,10 +93,11 @@ def _belongs_here(item: pytest.Item) -> bool:
 
 @pytest.fixture(autouse=True)
 def _fresh_network(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Give the test an empty network; nothing where pytest stays on the machine."""
+    """Give the test an empty network, and end what it left running; nothing on the machine."""
     if inside():
         with fresh_network():
             yield
+            end_others()
     else:
         yield
 

@@ -284,7 +284,8 @@ def test_nothing_is_broken_outside_a_lab(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_namespace_without_a_name_is_left_alone() -> None:
     netviz.two_hosts().up()
-    with subprocess.Popen(["unshare", "-n", "sh", "-c", "echo; sleep 20"], stdout=-1) as sleeper:
+    command = ["unshare", "-n", "sh", "-c", "echo; exec sleep 20"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as sleeper:
         assert sleeper.stdout
         sleeper.stdout.readline()
         broken = break_something(seed=1, level=2)
