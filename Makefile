@@ -6,7 +6,7 @@ NETVIZ = .venv/bin/netviz
 RUFF = .venv/bin/ruff
 
 .NOTPARALLEL:
-.PHONY: help lab test test-all test-browser check fix html bench lock programs clean
+.PHONY: help lab test test-all test-browser check fix html bench lock programs components clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 22
@@ -14,13 +14,13 @@ help: ## list these targets
 lab: .venv/lab programs ## open lesson 00; another one: make lab ARGS="4 --no-browser"
 	$(NETVIZ) lab $(ARGS)
 
-test: .venv/test programs ## run the tests that need no browser
+test: .venv/test programs components ## run the tests that need no browser
 	@.venv/bin/python scripts/programs.py strace tshark
 	scripts/test test
 
 test-all: test test-browser ## run all tests
 
-test-browser: .venv/browser docs/node_modules programs
+test-browser: .venv/browser docs/node_modules programs components
 	@.venv/bin/python scripts/programs.py chromium
 	scripts/test browser
 
@@ -35,7 +35,7 @@ fix: .venv/dev ## mend the style, as far as a program can
 	$(RUFF) format
 	.venv/bin/nbstripout --keep-id notebooks/*.ipynb docs/*.ipynb
 
-html: .venv/docs docs/node_modules programs ## run the lessons and make pages of them: docs/_build/html/index.html
+html: .venv/docs docs/node_modules programs components ## run the lessons and make pages of them: docs/_build/html/index.html
 	.venv/bin/python docs/publish.py
 	@echo "Open docs/_build/html/index.html"
 
@@ -52,6 +52,11 @@ lock: .venv/dev ## choose newer versions, within pyproject.toml
 programs: .venv/lab
 	@.venv/bin/python scripts/programs.py
 
+# Fetched, and never installed: their packages would start daemons. Where one cannot be had, netviz
+# says so, and what needs it fails.
+components: .venv/lab
+	@for each in docker cni ovs busybox; do $(NETVIZ) components fetch $$each || true; done
+
 .venv/lab .venv/test .venv/browser .venv/docs .venv/dev: pyproject.toml constraints.txt
 	@scripts/environment $(@F)
 	@touch $@
@@ -61,6 +66,6 @@ docs/node_modules: docs/package-lock.json | .venv/docs
 	.venv/bin/npm --prefix docs ci --ignore-scripts --no-audit --no-fund --no-update-notifier
 	@touch $@
 
-clean: ## remove what make made here; the system programs stay in ~/.cache/netviz
+clean: ## remove what make made here; fetched programs stay in ~/.cache/netviz, root's in /var/cache/netviz
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache dist docs/_build docs/node_modules
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from netviz.errors import ComponentError
-from netviz.lab.components import unpack
+from netviz.lab.packages import unpack
 
 CACHE = Path.home() / ".cache/netviz/peers"
 # NeST's own dependencies, but for matplotlib and numpy, which are here already.

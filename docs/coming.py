@@ -2,15 +2,7 @@
 
 from __future__ import annotations
 
-from netviz import Topology, bridge, docker, nodes, router, two_hosts
-
-
-def vpn() -> Topology:
-    """Return two hosts, each with a device whose other end is a program."""
-    net = two_hosts()
-    for n in (1, 2):
-        net.tun(f"net{n}:tun0", ip=f"192.168.1.{n}/24")
-    return net
+from netviz import Topology, nodes, router, two_hosts
 
 
 def tunnel(kind: str, **parameters: object) -> Topology:
@@ -32,10 +24,6 @@ def shared() -> Topology:
 
 
 COMING = {
-    "03": ("What is behind /dev/net/tun?", vpn()),
-    "05": ("What does Docker build?", docker(2)),
-    "06": ("Who plugs in a pod?", nodes(1, 2)),
-    "07": ("What can a programmable switch do?", bridge(2)),
     "08": ("How does Linux route?", router()),
     "09": ("Across hosts by routes: who must know the way?", nodes(2, 1)),
     "10": ("Across hosts in a tunnel: what is a packet in a packet?", tunnel("ipip")),

@@ -37,7 +37,7 @@ REPOSITORY = os.environ.get("NETVIZ_REPOSITORY")
 _COMMAND = """
 .. click:: netviz.cli:{name}
    :prog: netviz {name}
-   :nested: none
+   :nested: full
 """
 
 

@@ -168,6 +168,12 @@ def rows(namespace: Namespace) -> Iterator[tuple[Row, object]]:
         yield ("fdb", _told(entry)), entry
     for qdisc in namespace.qdiscs:
         yield ("qdisc", f"{qdisc.dev} {qdisc.parent}"), undrawn(qdisc)
+    for flow in namespace.flows:
+        yield ("flow", f"{flow.bridge} {flow}"), flow
+    for container in namespace.containers:
+        yield ("container", container.name), replace(container, id="", pid=0)
+    for network in namespace.networks:
+        yield ("network", network.name), network
     for name, value in switches(namespace):
         yield ("sysctl", name), value
     if namespace.nft:

@@ -6,7 +6,9 @@ Nodes are ``(namespace id, ifindex)``: an ifindex is unique only inside its name
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 
 MIRRORED = {"ipip", "sit", "gre", "gretap", "ip6tnl", "ip6gre", "ip6gretap", "vti", "vti6"}
 NUMBERED = {"vxlan", "geneve"}
+# What Open vSwitch keeps in the kernel for itself; its switches are told without that.
+_BEHIND = re.compile(r"ovs-system|ovs-netdev|[a-z]+_sys(_\d+)?")
 
 
 def graph(snapshot: Snapshot) -> nx.MultiGraph:
@@ -27,12 +31,13 @@ def graph(snapshot: Snapshot) -> nx.MultiGraph:
     Equivalent to: ``ip -all netns exec ip -d link``, joining every ``@if7`` by hand.
 
     A node carries its ``interface`` and its ``namespace``. An edge carries its ``kind``: ``veth``;
+    ``patch``, between two bridges of Open vSwitch;
     ``port``, from a bridge to what is plugged into it; ``lower``, from a macvlan, a VLAN or a
     tunnel to the device that it travels over; ``tunnel``, between two ends of one. Discovery is
     not atomic: a wire whose far end is gone becomes a `Caution` in ``g.graph["warnings"]``, never
     an exception. ``g.graph["namespaces"]`` keeps the namespaces, empty ones too.
     """
-    g = nx.MultiGraph()
+    g, snapshot = nx.MultiGraph(), shown(snapshot)
     warnings = list(snapshot.warnings)
     for namespace, interface in snapshot:
         g.add_node((namespace.id, interface.index), interface=interface, namespace=namespace)
@@ -44,17 +49,36 @@ def graph(snapshot: Snapshot) -> nx.MultiGraph:
     return g
 
 
+def shown(snapshot: Snapshot) -> Snapshot:
+    """Return a snapshot without the devices that Open vSwitch keeps for itself."""
+    return replace(snapshot, namespaces=tuple(map(_shown, snapshot.namespaces)))
+
+
+def _shown(space: Namespace) -> Namespace:
+    hidden = behind(space)
+    kept = tuple(link for link in space.interfaces if link.name not in hidden)
+    return replace(space, interfaces=kept) if hidden else space
+
+
+def behind(space: Namespace) -> set[str]:
+    """Return the names of the devices that Open vSwitch keeps for itself in a namespace."""
+    found = {link.name for link in space.interfaces if _BEHIND.fullmatch(link.name)}
+    bridges = {link.name for link in space.interfaces if link.kind == "openvswitch"}
+    return found if bridges - found else set()
+
+
 def _wire(g: nx.MultiGraph, namespace: Namespace, interface: Interface) -> Iterator[Caution]:
     """Add the edges that the kernel itself names: peer, master, lower device."""
     here = (namespace.id, interface.index)
-    ends = (("veth", interface.peer), ("port", interface.master), ("lower", interface.lower))
+    cable = "patch" if interface.kind == "patch" else "veth"
+    ends = ((cable, interface.peer), ("port", interface.master), ("lower", interface.lower))
     for kind, end in ends:
         if end is None:
             continue
         if end.key in g:
             _join(g, here, end.key, kind)
         else:
-            word = {"veth": "peer", "port": "master"}.get(kind, "lower device")
+            word = {"veth": "peer", "patch": "peer", "port": "master"}.get(kind, "lower device")
             yield Caution(f"its {word} {end} is gone", _endpoint(namespace, interface))
     if interface.kind == "veth" and interface.peer is None:
         yield Caution("its peer is out of sight", _endpoint(namespace, interface))

@@ -12,26 +12,22 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from netviz.tables import JSON as JSON
+from netviz.tables import FdbEntry as FdbEntry
+from netviz.tables import Flow as Flow
+from netviz.tables import Neighbour as Neighbour
+from netviz.tables import Qdisc as Qdisc
+from netviz.tables import Route as Route
+from netviz.tables import Rule as Rule
+from netviz.tables import row as row
+
 if TYPE_CHECKING:
     from netviz.changes import Changes
 
-JSON = dict[str, object]
 Key = tuple[int, int]
 """``(namespace id, ifindex)``: the only name of an interface that is unique on a machine."""
-
-
-def row(noun: object) -> JSON:
-    """Return a noun's fields by name, as JSON knows them."""
-    fields = getattr(noun, "__dataclass_fields__")  # noqa: B009 (it is no attribute of object)
-    return {name: _plain(getattr(noun, name)) for name in fields}
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, Mapping):
-        return {key: _plain(each) for key, each in value.items()}
-    if isinstance(value, tuple):
-        return [_plain(each) for each in value]
-    return value.to_dict() if hasattr(value, "to_dict") else value
+UNREAL = 1 << 31
+"""From here on count the interfaces that Open vSwitch alone knows: the kernel never gets so far."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +78,31 @@ class Address:
 
 
 @dataclass(frozen=True, slots=True)
+class Program:
+    """A program that has a tun or a tap open: it is the device's other end."""
+
+    name: str
+    pid: int
+
+    def __str__(self) -> str:
+        """Return it in words: ``python3, pid 42``."""
+        return f"{self.name}, pid {self.pid}"
+
+    def to_dict(self) -> JSON:
+        """Return every field."""
+        return row(self)
+
+
+@dataclass(frozen=True, slots=True)
 class Interface:
     """One network device. Equivalent to: an element of ``ip -d -s -j link``.
 
     ``kind`` is what ``ip link add … type KIND`` takes, ``loopback`` for ``lo``, and ``device``
     for hardware. ``parameters`` are the kind's own (``linkinfo.info_data``: a VXLAN's ``id``, a
-    bridge's ``stp_state``), ``port`` those of a bridge port (``info_slave_data``).
+    bridge's ``stp_state``), ``port`` those of a bridge port (``info_slave_data``). Of Open vSwitch
+    the kinds are ``openvswitch``, a bridge, ``internal``, ``patch``, and those of its tunnels; a
+    port has its ``ofport``, ``tag`` and ``trunks``.
+    ``programs`` have a tun or a tap open.
     """
 
     index: int
@@ -105,6 +120,7 @@ class Interface:
     port: Mapping[str, object] = field(default_factory=dict)
     statistics: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     alias: str | None = None
+    programs: tuple[Program, ...] = ()
 
     @property
     def up(self) -> bool:
@@ -115,6 +131,16 @@ class Interface:
     def running(self) -> bool:
         """Tell whether it also carries: switched on, and so is the far end."""
         return self.up and "LOWER_UP" in self.flags
+
+    @property
+    def unreal(self) -> bool:
+        """Tell whether the kernel has no such device: a patch port or tunnel of Open vSwitch."""
+        return self.index >= UNREAL
+
+    @property
+    def other_end(self) -> str:
+        """Return the programs that have a tun or a tap open: ``python3, pid 42``; or nothing."""
+        return " and ".join(map(str, self.programs))
 
     def to_dict(self) -> JSON:
         """Return every field; ``addresses`` as typed, ``addr_info`` as ``ip -j`` has them."""
@@ -132,99 +158,40 @@ class Interface:
 
 
 @dataclass(frozen=True, slots=True)
-class Route:
-    """One route of any table. Equivalent to: an element of ``ip -N -j route show table all``."""
+class Container:
+    """A container whose network is a namespace. Equivalent to: a line of ``docker ps``.
 
-    to: str
-    family: str
-    dev: str | None = None
-    via: str | None = None
-    table: int = 254
-    metric: int | None = None
-    scope: str = "global"
-    type: str = "unicast"
-    protocol: str = "boot"
-    prefsrc: str | None = None
-    nexthops: tuple[Mapping[str, object], ...] = ()
-    flags: tuple[str, ...] = ()
-
-    def to_dict(self) -> JSON:
-        """Return every field, ``null`` where the route does not say."""
-        return row(self)
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """One policy-routing rule. Equivalent to: an element of ``ip -N -j rule``."""
-
-    priority: int
-    family: str
-    source: str = "all"
-    to: str = "all"
-    iif: str | None = None
-    oif: str | None = None
-    fwmark: int | None = None
-    table: int | None = None
-    action: str = "lookup"
-    inverted: bool = False
-    fwmask: int | None = None
-    suppress_prefixlength: int | None = None
-
-    def to_dict(self) -> JSON:
-        """Return every field; two have names that Python keeps for itself."""
-        told = row(self)
-        return {{"source": "from", "inverted": "not"}.get(name, name): told[name] for name in told}
-
-
-@dataclass(frozen=True, slots=True)
-class Neighbour:
-    """One entry of the ARP or ND table. Equivalent to: an element of ``ip -j neighbour``."""
-
-    to: str
-    dev: str
-    family: str
-    mac: str | None = None
-    state: tuple[str, ...] = ()
-    flags: tuple[str, ...] = ()
-
-    def to_dict(self) -> JSON:
-        """Return every field; ``state`` is a list, as in ``ip -j``."""
-        return row(self)
-
-
-@dataclass(frozen=True, slots=True)
-class FdbEntry:
-    """One entry of a forwarding database. Equivalent to: an element of ``bridge -d -j fdb``."""
-
-    mac: str
-    dev: str
-    master: str | None = None
-    vlan: int | None = None
-    dst: str | None = None
-    port: int | None = None
-    vni: int | None = None
-    state: str = ""
-    flags: tuple[str, ...] = ()
-
-    def to_dict(self) -> JSON:
-        """Return every field; ``state`` is empty for an address that was learned."""
-        return row(self)
-
-
-@dataclass(frozen=True, slots=True)
-class Qdisc:
-    """A queue that was plugged into an interface. Equivalent to: an element of ``tc -j qdisc``.
-
-    ``options`` of a tbf are ``rate`` (bits a second), ``burst`` (bytes) and ``limit`` (bytes); of
-    a netem ``limit`` (packets), ``delay`` and ``jitter`` (seconds), ``loss`` (0 to 1). Of other
-    kinds they are not known.
+    ``engine`` is ``docker``, ``podman``, ``containerd`` or ``cri-o``. ``networks`` are those of the
+    engine that it is joined to, ``ports`` what it publishes: ``0.0.0.0:8080→80/tcp``. ``pod`` is
+    the one that it belongs to, and ``pid`` its first process, 0 where that is not known.
     """
 
-    dev: str
-    kind: str
-    handle: str
-    parent: str = "root"
-    options: Mapping[str, object] = field(default_factory=dict)
+    name: str
+    id: str = ""
+    engine: str = ""
+    image: str = ""
+    pod: str = ""
+    networks: tuple[str, ...] = ()
+    ports: tuple[str, ...] = ()
+    pid: int = 0
+
+    def to_dict(self) -> JSON:
+        """Return every field."""
+        return row(self)
+
+
+@dataclass(frozen=True, slots=True)
+class EngineNetwork:
+    """A network that a container engine has made. Equivalent to: ``docker network inspect``.
+
+    ``device`` is its bridge, or of a macvlan the device that it travels over.
+    """
+
+    name: str
+    driver: str
+    device: str
+    subnets: tuple[str, ...] = ()
+    engine: str = ""
 
     def to_dict(self) -> JSON:
         """Return every field."""
@@ -236,7 +203,8 @@ class Namespace:
     """One network namespace: its interfaces, tables, switches and rules.
 
     ``held_by`` says what keeps it alive: ``root``, ``name`` (a file in /run/netns), ``mount`` (a
-    file elsewhere), ``process`` or ``file`` (an open descriptor). ``nft`` is what
+    file elsewhere), ``process`` or ``file`` (an open descriptor). ``containers`` are those whose
+    network it is, and ``networks`` what an engine that lives here has made. ``nft`` is what
     ``nft -j list ruleset`` gives inside.
     """
 
@@ -251,8 +219,16 @@ class Namespace:
     neighbours: tuple[Neighbour, ...] = ()
     fdb: tuple[FdbEntry, ...] = ()
     qdiscs: tuple[Qdisc, ...] = ()
+    flows: tuple[Flow, ...] = ()
     sysctls: Mapping[str, object] = field(default_factory=dict)
     nft: tuple[Mapping[str, object], ...] = ()
+    containers: tuple[Container, ...] = ()
+    networks: tuple[EngineNetwork, ...] = ()
+
+    @property
+    def known_as(self) -> tuple[str, ...]:
+        """Return every name by which one may ask for it: those of its containers as well."""
+        return self.name, *self.names, *(each.name for each in self.containers)
 
     def to_dict(self) -> JSON:
         """Return every field, each table as a list."""
@@ -284,14 +260,16 @@ class Snapshot:
             for interface in namespace.interfaces:
                 yield namespace, interface
 
-    def diff(self, other: Snapshot) -> Changes:
+    def diff(self, other: Snapshot, *, made_up: bool = True) -> Changes:
         """Return what is different in another one: what came, what went, what changed.
 
-        Equivalent to: ``diff`` of what ``ip`` and ``bridge`` say at two times.
+        Without what is ``made_up``, the names and addresses that nobody chose do not count: see
+        `netviz.likeness`. Equivalent to: ``diff`` of what ``ip`` and ``bridge`` say at two times.
         """
         from netviz.changes import changes
+        from netviz.likeness import likeness
 
-        return changes(self, other)
+        return changes(self, other) if made_up else changes(likeness(self), likeness(other))
 
     def to_dict(self) -> JSON:
         """Return ``{"namespaces": […], "warnings": […]}``, stable from run to run."""

@@ -41,6 +41,22 @@ NETWORKS = {
             ip -n net$n address add 10.1.1.$n/24 dev veth$((n - 1))
             ip -n net$n link set veth$((n - 1)) up
         done""",
+    "notebooks/pictures/03-tun-tap": """
+        ip netns add net1
+        ip netns add net2
+        ip link add eth0 address 02:00:00:00:00:01 netns net1 type veth \
+            peer name eth0 address 02:00:00:00:00:02 netns net2
+        for pair in 1:11 2:1; do
+            n=${pair%:*}
+            ip -n net$n address add 10.1.1.${pair#*:}/24 dev eth0
+            for dev in lo eth0; do ip -n net$n link set $dev up; done
+            ip netns exec net$n python3 -c 'import fcntl, struct, time; \
+                tun = open("/dev/net/tun", "r+b", buffering=0); \
+                fcntl.ioctl(tun, 0x400454CA, struct.pack("16sH22x", b"tun0", 0x1001)); \
+                time.sleep(60)' &
+            timeout 9 sh -c "until ip -n net$n link set tun0 up; do sleep 0.1; done" 2>/dev/null
+            ip -n net$n address add 192.168.1.${pair#*:}/24 dev tun0
+        done""",
     "notebooks/pictures/04-bridge": """
         ip link add br0 type bridge && ip link set br0 up
         for pair in 1:2 2:3 3:5; do
@@ -51,6 +67,46 @@ NETWORKS = {
             ip link set p$n master br0 up
             ip -n net$n address add 10.1.1.${pair#*:}/24 dev eth0
             ip -n net$n link set eth0 up
+        done""",
+    "notebooks/pictures/05-docker": """
+        ip link add docker0 address 02:42:00:00:00:01 type bridge
+        ip address add 172.17.0.1/16 broadcast + dev docker0
+        ip link set docker0 up
+        for n in 1 2; do
+            ip netns add c$n
+            ip -n c$n link set lo up
+            ip link add veth$n type veth \
+                peer name eth0 address 02:42:ac:11:00:0$((n + 1)) netns c$n
+            ip link set veth$n master docker0 up
+            ip -n c$n address add 172.17.0.$((n + 1))/16 broadcast + dev eth0
+            ip -n c$n link set eth0 up
+        done""",
+    "notebooks/pictures/06-cni": """
+        ip link add cni0 type bridge && ip link set cni0 up
+        ip address add 10.244.0.1/24 dev cni0
+        for pair in 1:veth9d60519b 2:vethc025ce1c; do
+            n=${pair%:*} port=${pair#*:}
+            ip netns add pod$n
+            ip -n pod$n link set lo up
+            ip link add $port type veth peer name eth0 address 02:00:00:00:00:0$n netns pod$n
+            ip link set $port master cni0 up
+            ip -n pod$n address add 10.244.0.$((n + 1))/24 dev eth0
+            ip -n pod$n link set eth0 up
+            ip -n pod$n route add default via 10.244.0.1
+        done""",
+    "notebooks/pictures/07-open-vswitch": """
+        python -c 'import netviz; netviz.needs("ovs"); netviz.service("ovs")'
+        ovs-vsctl add-br ovs-br
+        for pair in 1:2 2:5; do
+            n=${pair%:*}
+            ip netns add net$n
+            ip -n net$n link set lo up
+            ip link add ovs-veth$((n - 1)) type veth \
+                peer name veth$((n - 1)) address 02:00:00:00:00:0$n netns net$n
+            ip link set ovs-veth$((n - 1)) up
+            ip -n net$n address add 10.1.1.${pair#*:}/24 dev veth$((n - 1))
+            ip -n net$n link set veth$((n - 1)) up
+            ovs-vsctl add-port ovs-br ovs-veth$((n - 1))
         done""",
     "docs/pictures/eight-lines": """
         ip netns add net1
@@ -134,7 +190,7 @@ def steady(svg: str) -> str:
     ids = dict.fromkeys(re.findall(r" · id (\d+)<", svg))
     for number, own in enumerate(ids, 1):
         svg = svg.replace(own, str(number))
-    svg = re.sub(r" source port \d+", "", svg)
+    svg = re.sub(r" source port \d+|, pid \d+", "", svg)
     return re.sub(r" · (fe80::|MAC )[^ ]+", "", svg)
 
 

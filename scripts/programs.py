@@ -9,26 +9,30 @@ import shutil
 import sys
 
 from netviz.errors import ComponentError
-from netviz.lab import components
+from netviz.lab import components, fetching, packages
 
 
 def main(besides: list[str]) -> None:
     """Provide what is missing, and the packages named besides."""
     root = os.geteuid() == 0
-    packages = components.missing()
+    missing = components.missing()
     extra = [name for name in besides if not shutil.which(name)]
     try:
-        if root and packages + extra:
-            say(f"Installing {', '.join(packages + extra)} ...")
-            components.install(packages + extra)
-        elif packages:
-            if not components.tree():
-                say(f"Fetching {', '.join(packages)}, without installing ...")
-            components.fetch()
+        if root and missing + extra:
+            say(f"Installing {', '.join(missing + extra)} ...")
+            packages.install(missing + extra)
+        elif missing:
+            fetching.fetch(components.PROGRAMS, heard=told)
         if extra and not root:
-            say(f"netviz: there is no '{extra[0]}'; {components.remedy(extra)}")
+            say(f"netviz: there is no '{extra[0]}'; {packages.remedy(extra)}")
     except ComponentError as error:
         say(f"netviz: {error}")
+
+
+def told(name: str, doing: str) -> None:
+    """Tell the user how much is fetched, before it is."""
+    if doing.endswith("to download"):
+        say(f"Fetching {name}, without installing: {doing} ...")
 
 
 def say(line: str) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from netviz.errors import ComponentError
-from netviz.lab.components import unpack
+from netviz.lab.packages import unpack
 
 if __name__ == "__main__":
     try:

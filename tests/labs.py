@@ -11,10 +11,26 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from netviz.lab.components import Provision, needs, standing, with_needs
+from netviz.lab.sandbox import inside
+
 NETVIZ = str(Path(sys.executable).with_name("netviz"))
 PYTHON = sys.executable
 NOBODY = 65534
 PATIENCE = 30
+
+
+def component(*names: str) -> Provision:
+    """Make components usable for the test; fail where `make test` could not fetch them.
+
+    On the machine itself, and not in a lab, they are only looked for.
+    """
+    if inside():
+        return needs(*names)
+    found = tuple(map(standing, with_needs(names)))
+    for each in found:
+        assert each.origin, f"'{each.component.name}': {each.told}; {each.component.remedy}"
+    return Provision(found)
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,6 @@ from pathlib import Path
 import pytest
 
 from netviz.errors import SandboxError
-from netviz.lab.components import tree
 from netviz.lab.filesystem import OUTER, PRIVATE, ROOT, bind_over, mount_sysfs
 from netviz.lab.processes import end_others
 from netviz.lab.sandbox import Supervision, enter, inside, loopback_up
@@ -36,6 +35,7 @@ from netviz.lab.syscalls import (
     setns,
     unshare,
 )
+from netviz.lab.trees import trees
 
 HISTORY = PRIVATE / "history"
 """Where netviz keeps what was before; a test sees only its own."""
@@ -65,7 +65,7 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
     # pytest names its folder in /tmp after the user; inside everybody is root.
     os.environ.setdefault("LOGNAME", _user())
     try:
-        enter(Supervision(tools=tree()))
+        enter(Supervision(tools=trees()))
     except SandboxError as error:
         raise pytest.UsageError(str(error)) from error
 

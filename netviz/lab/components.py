@@ -1,34 +1,124 @@
-"""Real programs (ip, ping, tcpdump …): found on the machine, or fetched without installing them.
+"""Real programs (ip, docker, ovs-vswitchd …): the machine's own where they fit, or fetched.
 
-What is missing is downloaded by apt, which checks the archive's signatures and resolves
-dependencies against what the machine has, but into an apt state of our own; the packages are then
-unpacked into a tree that a lab lays over its /usr. Neither root nor a change of the machine is
-needed, and no daemon starts, because no maintainer script runs.
-
-Only the standard library is imported: ``make`` calls this before anything is installed.
+Each is a component, listed in ``components.toml``. The machine's own is used where it is whole and
+not too old; else what was fetched is laid over a lab's /usr.
 """
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import os
 import re
-import shutil
+import shlex
 import subprocess
-import tempfile
-import zlib
-from collections.abc import Iterable, Iterator
+import tomllib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from html import escape
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from netviz.errors import ComponentError
+from netviz.lab import trees
+from netviz.lab.filesystem import laid, lay
 from netviz.lab.resources import apt_list
+from netviz.lab.sandbox import must_be_inside
+from netviz.lab.trees import place
+from netviz.text import printable
 
-_SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-# A package may still ship /sbin/ethtool; on a machine of today /sbin is a link to /usr/sbin.
-_MERGED = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
-# What update-alternatives would have linked: iptables to iptables-nft, traceroute to traceroute.db.
-_VARIANT = re.compile(r"-nft\b|\.(db|openbsd)$")
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from netviz.model import JSON
+
+PROGRAMS = "programs"
+"""The component that the machine's package manager may as well install: no daemon is in it."""
+MEGABYTE = 1_000_000
+
+_TOLD = ("name", "purpose", "needs", "packages", "programs")
+_PATIENCE = 10.0  # Seconds for a program to tell its version.
+_VERSION = re.compile(r"\d+(?:\.\d+)+")
+# Where there is no apt: what one types there.
+_MANAGERS = {"dnf": "install", "zypper": "install", "pacman": "-S", "apk": "add"}
+
+
+@dataclass(frozen=True, slots=True)
+class Component:
+    """Programs that a lesson needs, as ``components.toml`` tells of them."""
+
+    name: str
+    purpose: str
+    without: str
+    elsewhere: str
+    packages: tuple[str, ...]
+    programs: tuple[str, ...]
+    version: str = ""
+    oldest: str = ""
+    needs: tuple[str, ...] = ()
+
+    @property
+    def remedy(self) -> str:
+        """What one types to have it."""
+        managers = [name for name in _MANAGERS if place(name)]
+        if place("apt-get") or not managers:
+            return f"run: netviz components fetch {self.name}"
+        return f"run: sudo {managers[0]} {_MANAGERS[managers[0]]} {self.elsewhere}"
+
+    def fits(self, version: str) -> bool:
+        """Tell whether a version is not too old."""
+        return not self.oldest or _numbers(version) >= _numbers(self.oldest)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How it stands with a component here.
+
+    ``origin`` is ``the machine``, ``fetched``, or nothing where it cannot be had; then ``why``
+    tells. ``size`` is that of the ``tree``, in bytes.
+    """
+
+    component: Component
+    origin: str = ""
+    version: str = ""
+    size: int = 0
+    tree: Path | None = None
+    why: str = ""
+
+    def __str__(self) -> str:
+        """Return one line: ``✓ docker 20.10.24: fetched``."""
+        words = " ".join(filter(None, (self.component.name, self.version)))
+        return printable(f"{'✓' if self.origin else '✗'} {words}: {self.told}")
+
+    @property
+    def told(self) -> str:
+        """Where it is from, or what is wrong."""
+        return self.origin or self.why or "not here"
+
+    def to_dict(self) -> JSON:
+        """Return it as plain values; new keys may come, none of these will go.
+
+        ::
+
+            {"name", "origin": "the machine" | "fetched" | "", "version", "size": bytes, "why",
+             "purpose", "needs": […], "packages": […], "programs": […]}
+        """
+        told = {name: getattr(self.component, name) for name in _TOLD}
+        return told | {name: getattr(self, name) for name in ("origin", "version", "size", "why")}
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Provision:
+    """Components that can be used in this lab; shown, it is a line for each."""
+
+    standings: tuple[Standing, ...]
+
+    def __repr__(self) -> str:
+        """Return the lines."""
+        return "\n".join(map(str, self.standings))
+
+    def _repr_html_(self) -> str:
+        """Return them as a list, which needs no style sheet."""
+        items = "".join(f'<li class="nv-holds">{escape(str(each))}</li>' for each in self.standings)
+        return f'<ul class="nv-check" style="list-style: none; padding: 0">{items}</ul>'
 
 
 def wanted() -> dict[str, str]:
@@ -39,189 +129,126 @@ def wanted() -> dict[str, str]:
 
 def missing() -> list[str]:
     """Return those of the wanted packages whose program is not on this machine."""
-    path = f"{os.environ.get('PATH', '')}:{_SYSTEM_PATH}"
-    return [name for name, program in wanted().items() if not shutil.which(program, path=path)]
+    return [name for name, program in wanted().items() if not place(program)]
 
 
-def tree() -> Path | None:
-    """Return the tree of fetched programs; None where nothing is missing or none was fetched.
-
-    Every lab asks this when it starts: it reads two small files and starts no process.
-    """
-    made = _programs()
-    # Path's own is_dir fails in a home that is closed to this user.
-    return made if os.path.isdir(made) and missing() else None  # noqa: PTH112
-
-
-def fetch() -> Path | None:
-    """Fetch what is missing, without installing, and return the tree; None if nothing is missing.
-
-    Raises ``ComponentError`` where there is no apt, or no network.
-    """
-    packages = missing()
-    if not packages:
-        return None
-    made = _programs()
-    with _workshop() as work:
-        if not _supplies(made, packages):
-            _make(made, packages, work)
-    return made
-
-
-def unpack(packages: Iterable[str], target: Path) -> None:
-    """Download packages and what they need, and make the folder ``target`` of them.
-
-    ``target`` appears whole or not at all; an older one is replaced. Its ``usr`` is all that is
-    kept. Equivalent to: ``apt-get install --download-only PACKAGES``, and ``dpkg -x`` of each.
-    """
-    with _workshop() as work:
-        _make(target, list(packages), work)
-
-
-def install(packages: Iterable[str]) -> None:
-    """Install packages; needs root. Equivalent to: ``apt-get install -y PACKAGES``."""
-    _apt(list(packages), ["-oDPkg::Lock::Timeout=60"])
-
-
-def remedy(packages: Iterable[str]) -> str:
-    """Return what a person types to install packages."""
-    return f"run: sudo {' '.join(_install(packages))}"
-
-
-def _install(packages: Iterable[str]) -> list[str]:
-    return ["apt-get", "install", "-y", "--no-install-recommends", *packages]
-
-
-def _cache() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "netviz"
-
-
-def _programs() -> Path:
-    """Return where the tree for this list and this release of the system is, or would be."""
-    made_for = [*sorted(wanted()), os.uname().machine]
-    with contextlib.suppress(FileNotFoundError):
-        lines = Path("/etc/os-release").read_text().splitlines()
-        made_for += [line for line in lines if line.startswith(("ID=", "VERSION_ID="))]
-    return _cache() / f"programs-{zlib.crc32(' '.join(made_for).encode()):08x}"
-
-
-def _supplies(made: Path, packages: list[str]) -> bool:
-    path = f"{made}/usr/sbin:{made}/usr/bin"
-    programs = wanted()
-    return all(shutil.which(programs[name], path=path) for name in packages)
-
-
-@contextlib.contextmanager
-def _workshop() -> Iterator[Path]:
-    """Give a folder beside the trees, to one process at a time, and clear it away."""
-    cache = _cache()
-    cache.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with (cache / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        # What a killed fetch left, for nobody else is at work now.
-        for left in cache.glob("fetching-*"):
-            shutil.rmtree(left, ignore_errors=True)
-        work = Path(tempfile.mkdtemp(prefix="fetching-", dir=cache))
-        try:
-            yield work
-        finally:
-            shutil.rmtree(work, ignore_errors=True)
-
-
-def _make(target: Path, packages: list[str], work: Path) -> None:
-    root, new = work / "root", work / "new"
-    (root / "usr").mkdir(parents=True)
-    for package in _download(packages, work):
-        _run(packages, ["dpkg-deb", "--extract", str(package), str(root)])
-    new.mkdir()
-    _merge(root)
-    (root / "usr").rename(new / "usr")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if target.exists():
-        target.rename(work / "old")
-    new.rename(target)
-
-
-def _download(packages: list[str], work: Path) -> list[Path]:
-    """Download packages and what they need, with an apt state of our own."""
-    # The lists stay, so that a second fetch asks the archive only for what has changed.
-    lists, archives, status = _cache() / "lists", work / "archives", work / "status"
-    for folder in (lists, archives):
-        (folder / "partial").mkdir(parents=True, exist_ok=True)
-    with contextlib.suppress(FileNotFoundError):
-        shutil.copyfile("/var/lib/dpkg/status", status)
-    options = {
-        "Dir::State": work,
-        "Dir::State::lists": lists,
-        "Dir::State::status": status,
-        "Dir::Cache": work,
-        "Dir::Cache::archives": archives,
-        "Acquire::AllowInsecureRepositories": "false",
-        "Acquire::GzipIndexes": "true",
-        "Acquire::Languages": "none",
-        "APT::Get::AllowUnauthenticated": "false",
-        "APT::Get::Download-Only": "true",
-        "APT::Get::ReInstall": "true",
-        "APT::Get::Remove": "false",
-        "APT::Sandbox::User": "root",
+def known() -> dict[str, Component]:
+    """Return every component, by its name."""
+    told = tomllib.loads(Path(__file__).with_suffix(".toml").read_text())
+    told[PROGRAMS] |= {"packages": missing(), "programs": wanted().values()}
+    lists = ("packages", "programs", "needs")
+    return {
+        name: Component(name, **entries | {each: tuple(entries.get(each, ())) for each in lists})
+        for name, entries in told.items()
     }
-    _apt(packages, [f"-o{name}={value}" for name, value in options.items()])
-    return sorted(archives.glob("*.deb"))
 
 
-def _apt(packages: list[str], options: list[str]) -> None:
-    # One archive of several may be out of reach: whether that matters, the second command tells.
-    updated = _run(packages, ["apt-get", "--quiet", *options, "update"], check=False)
-    _run(packages, [*_install([]), "--quiet", *options, *packages], before=updated)
+def standing(component: Component) -> Standing:
+    """Return how it stands with a component: on the machine, fetched, or why it is neither."""
+    tree, note = trees.fetched().get(component.name, (None, {}))
+    why = ""
+    if not (tree and tree.name in laid()) and all(map(place, component.programs)):
+        version = _asked(component.version)
+        if component.fits(version):
+            return Standing(component, "the machine", version)
+        why = f"this machine's, {version or 'of no version'}, is older than {component.oldest}"
+    if tree and lacking(component, tree):
+        why = f"what was fetched lacks '{lacking(component, tree)[0]}'"
+    elif tree and component.fits(note["version"]):
+        return Standing(component, "fetched", note["version"], note["size"], tree)
+    elif tree:
+        why = f"what was fetched, {note['version']}, is older than {component.oldest}"
+    return Standing(component, why=why)
 
 
-def _run(packages: list[str], command: list[str], *, before: str = "", check: bool = True) -> str:
-    """Run a command and return its complaints. ``before`` are those of the commands before it."""
+def table(found: Iterable[Standing]) -> Table:
+    """Return what ``rich`` prints as a table: what there is, whence, how large, and what for."""
+    from rich.table import Table
+    from rich.text import Text
+
+    shown = Table("component", "version", "from", "size", "what for", "needs", box=None)
+    for each in found:
+        size = f"{max(1, round(each.size / MEGABYTE))} MB" if each.size else ""
+        told = (
+            each.version,
+            each.told,
+            size,
+            each.component.purpose,
+            " ".join(each.component.needs),
+        )
+        shown.add_row(each.component.name, *(Text(printable(text)) for text in told))
+    return shown
+
+
+def needs(*names: str) -> Provision:
+    """Make components usable in this lab, and return what they are: ``nv.needs("docker", "cni")``.
+
+    What was fetched since the lab started is laid over its /usr. Raises ``ComponentError`` where
+    one is neither on the machine nor fetched, and ``SandboxError`` outside a lab.
+    """
+    must_be_inside("use components")
+    standings = tuple(map(standing, with_needs(names)))
+    for each in standings:
+        if not each.origin:
+            mend = f"in a terminal of the machine, {each.component.remedy}, then run this again"
+            why = each.why or "it is neither on this machine nor fetched"
+            raise ComponentError(
+                f"there is no '{each.component.name}' to use: {why}",
+                remedy=f"{mend}; without it, {each.component.without}",
+            )
+    try:
+        lay(each.tree for each in standings if each.tree)
+    except OSError as error:
+        raise ComponentError(
+            f"cannot lay what was fetched over /usr: {error.strerror}",
+            command="mount -t overlay -o lowerdir=… overlay /usr",
+            remedy="start the lab anew",
+        ) from error
+    return Provision(standings)
+
+
+def with_needs(names: Iterable[str]) -> list[Component]:
+    """Return components, those that they need before them, each once."""
+    every = known()
+    found: dict[str, Component] = {}
+    for name in names:
+        if name not in every:
+            raise ComponentError(
+                f"no component is called '{name}'", remedy=f"choose among: {', '.join(every)}"
+            )
+        found |= {each.name: each for each in with_needs(every[name].needs)}
+        found[name] = every[name]
+    return list(found.values())
+
+
+def lacking(component: Component, tree: Path) -> list[str]:
+    """Return the programs that are neither in a tree nor on the machine."""
+    return [each for each in component.programs if not (place(each, tree) or place(each))]
+
+
+def _asked(command: str) -> str:
+    """Return the version that a program tells."""
+    if not command:
+        return ""
     try:
         done = subprocess.run(
-            command,
+            shlex.split(command),
             stdin=subprocess.DEVNULL,
-            capture_output=True,
-            encoding="utf-8",
-            errors="replace",
-            env={**os.environ, "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=_PATIENCE,
+            env={**os.environ, "PATH": trees.path()},
         )
-    except FileNotFoundError as error:
-        raise ComponentError(
-            f"cannot fetch {_quoted(packages)}: this machine has no '{command[0]}'",
-            remedy="install what is like them with the system's own package manager",
-        ) from error
-    complaints = before + done.stderr
-    if check and done.returncode:
-        raise ComponentError(
-            f"cannot fetch {_quoted(packages)}: {_reason(complaints)}", remedy=remedy(packages)
-        )
-    return complaints
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return version_in(done.stdout.decode(errors="replace"))
 
 
-def _reason(complaints: str) -> str:
-    """Return the first thing that went wrong: a failed download tells more than what it led to."""
-    lines = complaints.splitlines()
-    telling = [line for line in lines if "Failed to fetch" in line or line.startswith("E: ")]
-    return (telling or lines or ["apt-get said nothing"])[0].removeprefix("E: ").removeprefix("W: ")
+def version_in(text: str) -> str:
+    """Return the first version that a text names, or nothing."""
+    found = _VERSION.search(text)
+    return found[0] if found else ""
 
 
-def _quoted(names: Iterable[str]) -> str:
-    return ", ".join(f"'{name}'" for name in names)
-
-
-def _merge(root: Path) -> None:
-    """Gather in ``usr`` what would be found there once installed."""
-    usr = root / "usr"
-    for name in _MERGED:
-        if (root / name).is_dir():
-            shutil.copytree(root / name, usr / name, symlinks=True, dirs_exist_ok=True)
-    for folder in (usr / "bin", usr / "sbin"):
-        for program in folder.glob("*"):
-            plain = folder / _VARIANT.sub("", program.name)
-            if not plain.exists():
-                plain.symlink_to(program.name)
-    for path in usr.rglob("*"):
-        # Where such a program is ours and not root's, the bit only gives our rights to others.
-        if not path.is_symlink() and path.stat().st_mode & 0o6000:
-            path.chmod(path.stat().st_mode & 0o777)
+def _numbers(version: str) -> list[int]:
+    return [int(number) for number in version.split(".") if number]

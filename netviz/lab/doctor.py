@@ -21,11 +21,11 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from netviz.errors import SandboxError
-from netviz.lab.components import tree
 from netviz.lab.limits import limits
 from netviz.lab.probes import PROBES, USER_NAMESPACES, Finding, attempt
 from netviz.lab.sandbox import Supervision, enter, inside, loopback_up
 from netviz.lab.syscalls import CLONE_NEWNET, CLONE_NEWNS, MS_PRIVATE, MS_REC, mount, unshare
+from netviz.lab.trees import trees
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions
@@ -150,7 +150,7 @@ def _probe_and_tell() -> None:
         if inside():
             _leave_this_network()
         else:
-            enter(Supervision(tools=tree(), follow=os.getppid()))
+            enter(Supervision(tools=trees(), follow=os.getppid()))
         found = [attempt(probe) for probe in PROBES]
         answer = json.dumps([(each.works, each.detail) for each in found])
     except SandboxError as error:

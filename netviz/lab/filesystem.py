@@ -31,6 +31,7 @@ from netviz.lab.syscalls import (
     MS_SLAVE,
     mount,
     move_mount,
+    open_tree,
     set_read_only,
 )
 
@@ -55,11 +56,19 @@ _OUT_OF_REACH = (errno.EINVAL, errno.ENOENT, errno.EACCES, errno.ENOTCONN, errno
 _SAFE = MS_NOSUID | MS_NODEV | MS_NOEXEC
 
 
-def build(own: list[Path], trees: Mapping[Path, int], *, tools: Path | None, next_pid: int) -> None:
+LAYERS = PRIVATE / "usr"
+"""The ``usr`` of each tree that lies over /usr, and the machine's own."""
+
+_MACHINE = "machine"
+
+
+def build(
+    own: list[Path], trees: Mapping[Path, int], *, tools: Iterable[Path], next_pid: int
+) -> None:
     """Give the calling process, first of its pid namespace, the lab's view of the files.
 
     ``own`` are the folders that stay the user's own, and ``trees`` what is to be mounted on some
-    of them; ``tools`` is a tree whose ``usr`` is laid over /usr; ``next_pid`` is the number that
+    of them; ``tools`` are trees whose ``usr`` is laid over /usr; ``next_pid`` is the number that
     the next process gets.
     """
     mount("", "/", flags=MS_REC | MS_SLAVE)
@@ -70,10 +79,17 @@ def build(own: list[Path], trees: Mapping[Path, int], *, tools: Path | None, nex
         else:
             mount(str(folder), str(folder), flags=MS_BIND | MS_REC)
     _protect_the_machine(own)
-    if tools and not ROOT.exists():  # In a lab inside another they are there already.
-        mount("overlay", "/usr", "overlay", MS_RDONLY, f"userxattr,lowerdir={tools / 'usr'}:/usr")
     copied = _contents("/etc", _COPIED)
+    # A lab inside another has the machine's own /usr from there, and what lies over it.
+    kept = LAYERS / _MACHINE
+    machine = open_tree(str(kept if kept.exists() else "/usr"))
+    layers = {each.name: each.readlink() for each in LAYERS.glob("*") if each != kept}
     _run()
+    move_mount(machine, str(kept))
+    os.close(machine)
+    _name(layers)
+    with contextlib.suppress(OSError):  # Who needs one asks again, and is told.
+        lay(tools)
     _etc(copied)
     _dev()
     _proc(next_pid)
@@ -84,6 +100,40 @@ def show_namespaces() -> None:
     mount("mqueue", "/dev/mqueue", "mqueue", MS_NOSUID | MS_NOEXEC)
     mount_sysfs("/sys")
     bind_over("/proc/self/ns/net", ROOT)
+
+
+def lay(trees: Iterable[Path]) -> None:
+    """Lay the ``usr`` of trees over /usr, unless they lie there already.
+
+    Equivalent to: ``mount -t overlay -o lowerdir=NEW:OLD:MACHINE overlay /usr``. The machine's own
+    /usr is kept apart for that: the kernel stacks no more than two overlays, and in a container
+    one is there already.
+    """
+    below = laid()
+    new = [tree for tree in trees if tree.name not in below]
+    if not new:
+        return
+    _name({tree.name: tree / "usr" for tree in new})
+    layers = [*(tree.name for tree in new), *below, _MACHINE]
+    lower = ":".join(str(LAYERS / name) for name in layers)
+    mount("overlay", "/usr", "overlay", MS_RDONLY, f"userxattr,lowerdir={lower}")
+
+
+def laid() -> list[str]:
+    """Return the names of the trees that lie over /usr in this lab, the uppermost first."""
+    names: list[str] = []
+    for line in Path("/proc/self/mountinfo").read_text(errors="surrogateescape").splitlines():
+        fields = line.split()
+        if fields[4] == "/usr":  # The last is the one that is seen.
+            names = re.findall(rf"{LAYERS}/([\w.-]+)", fields[-1])
+    return [name for name in names if name != _MACHINE]
+
+
+def _name(layers: Mapping[str, Path]) -> None:
+    """Give layers short names: the options of a mount have to fit into a page."""
+    for name, folder in layers.items():
+        (LAYERS / name).unlink(missing_ok=True)
+        (LAYERS / name).symlink_to(folder)
 
 
 def own_folders(folders: Iterable[Path]) -> list[Path]:
@@ -130,7 +180,8 @@ def _contents(folder: str, names: Iterable[str]) -> dict[str, bytes]:
 
 def _run() -> None:
     mount("tmpfs", "/run", "tmpfs", MS_NOSUID | MS_NODEV, "mode=755")
-    for folder in ("netns", "lock", "user/0", "netviz/bin", "netviz/etc", "netviz/work"):
+    parts = ("bin", "etc", "work", f"usr/{_MACHINE}")
+    for folder in ("netns", "lock", "user/0", *(f"netviz/{part}" for part in parts)):
         Path("/run", folder).mkdir(parents=True)
     Path("/run/user/0").chmod(0o700)
     sudo = PRIVATE / "bin/sudo"

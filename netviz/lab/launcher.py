@@ -16,8 +16,8 @@ import sys
 from pathlib import Path
 
 from netviz.errors import NetvizError
-from netviz.lab.components import tree
 from netviz.lab.sandbox import Supervision, enter
+from netviz.lab.trees import trees
 
 CHANNELS = ("shell", "iopub", "stdin", "control", "hb")
 
@@ -29,7 +29,7 @@ def main(argv: list[str]) -> None:
     parent = int(os.environ.get("JPY_PARENT_PID") or 0)
     try:
         listeners = listen(_connection_file(argv))
-        enter(Supervision(tools=tree(), forward_interrupt=False, follow=parent or None))
+        enter(Supervision(tools=trees(), forward_interrupt=False, follow=parent or None))
     except NetvizError as error:
         sys.exit(f"netviz: {error}")
     # ipykernel leaves when its parent is PID 1, unless it was told that this is so.

@@ -38,12 +38,12 @@ _RECEIVED = struct.Struct("=Iii116x")  # signalfd_siginfo: the number, an errno,
 class Supervision:
     """How the supervisor behaves.
 
-    ``tools`` is a tree of unpacked programs whose ``usr`` the lab sees over its own.
+    ``tools`` are trees of unpacked programs whose ``usr`` the lab sees over its own.
     ``forward_interrupt``: pass SIGINT on. A Jupyter client signals the whole process group, and
     the program has heard it already. ``follow`` is a process with which the lab ends.
     """
 
-    tools: Path | None = None
+    tools: tuple[Path, ...] = ()
     forward_interrupt: bool = True
     follow: int | None = None
 

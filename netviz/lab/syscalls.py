@@ -43,6 +43,7 @@ _MOUNT_ATTR_IDMAP = 0x00100000
 _SYS_open_tree = 428
 _SYS_move_mount = 429
 _SYS_mount_setattr = 442
+_SYS_pidfd_getfd = 438
 _AT_FDCWD = -100
 _AT_NO_AUTOMOUNT = 0x800
 _AT_EMPTY_PATH = 0x1000
@@ -135,6 +136,13 @@ def signalfd(numbers: Iterable[int]) -> int:
     fd = int(_libc.signalfd(ctypes.c_int(-1), mask, ctypes.c_int(os.O_CLOEXEC)))
     _check(min(fd, 0))
     return fd
+
+
+def pidfd_getfd(process: int, fd: int) -> int:
+    """Return a copy of another process's descriptor; ``process`` is one of itself."""
+    copy = int(_libc.syscall(_SYS_pidfd_getfd, process, ctypes.c_int(fd), ctypes.c_uint(0)))
+    _check(min(copy, 0))
+    return copy
 
 
 def bind(fd: int, address: bytes) -> None:

@@ -25,7 +25,7 @@ from netviz.model import (
     Namespace,
     Snapshot,
 )
-from netviz.net import namespaces, neighbours, nftables, routes
+from netviz.net import namespaces, neighbours, nftables, ovs, routes, tuns
 from netviz.net.addresses import addresses
 from netviz.net.links import Link, links
 from netviz.net.netlink import Socket
@@ -66,7 +66,9 @@ def _snapshot() -> Snapshot:
                 ) from error
             cautions.append(Caution(_refusal(namespace, error)))
     _FarEnds(readings).find()
+    _other_ends(readings)
     related = tuple(_relate(reading, cautions) for reading in readings)
+    related = ovs.switched(related, cautions)
     return Snapshot(related, tuple(dict.fromkeys(cautions)))
 
 
@@ -120,6 +122,15 @@ def _nft(found: Found, cautions: list[Caution]) -> tuple[dict[str, object], ...]
         message += "; run it with sudo" if error.errno == EPERM else ""
     cautions.append(Caution(message))
     return ()
+
+
+def _other_ends(readings: list[_Reading]) -> None:
+    """Find the programs that have tuns and taps open, where there are any."""
+    own = [(it.found.id, link) for it in readings for link in it.links.values()]
+    own = [(space, link) for space, link in own if link.fields["kind"] in tuns.KINDS]
+    held = tuns.programs() if own else {}
+    for space, link in own:
+        link.fields["programs"] = held.get((space, link.name), ())
 
 
 class _FarEnds:
@@ -200,6 +211,8 @@ def _relate(reading: _Reading, cautions: list[Caution]) -> Namespace:
         held_by=found.held_by,
         names=tuple(found.names),
         pids=tuple(found.pids),
+        containers=found.containers,
+        networks=found.networks,
         interfaces=tuple(_interface(reading, link, cautions) for link in reading.links.values()),
         **reading.tables,
     )

@@ -27,12 +27,14 @@ if TYPE_CHECKING:
 _WIDE = ("bridge", "openvswitch", "bond")
 _DOT_EDGES = {
     "veth": "style=solid",
+    "patch": "style=solid",
     "port": "style=bold",
     "lower": "style=dotted",
     "tunnel": 'style=dashed color="black:invis:black"',
     "tap": "style=dashed",
 }
 _MERMAID_EDGES = {"veth": "---", "port": "===", "lower": "-.-", "tunnel": "<-.->", "tap": "-.-"}
+_MERMAID_EDGES["patch"] = _MERMAID_EDGES["veth"]
 
 
 class Exported(Protocol):

@@ -13,7 +13,7 @@ from ipaddress import IPv6Address, ip_interface
 from typing import Any
 
 from netviz.changes import undrawn
-from netviz.graphs import MIRRORED
+from netviz.graphs import MIRRORED, behind
 from netviz.model import (
     Address,
     FdbEntry,
@@ -33,6 +33,7 @@ FALLBACK = {
 }
 """The devices that some kernels put into every namespace, one a kind of tunnel."""
 LOCALHOST = "127.0.0.1/8"
+_SWITCHED = ("openvswitch", "internal")
 _QDISCS = {"tbf", "netem", "ingress"}
 OVER = {"macvlan", "macvtap", "ipvlan", "ipvtap", "vlan", "macsec"}
 _NO_CARD = "00:00:00:00:00:00"
@@ -43,11 +44,13 @@ _Connected = AbstractSet[tuple[str | None, str]]
 def lasting(snapshot: Snapshot, *, exact: bool) -> Snapshot:
     """Return a snapshot with only what somebody configured.
 
+    What Open vSwitch made is its daemons' business, and left out: its bridges, ports, flows. So is
+    what an engine runs: of a container its network stays.
     If not ``exact``, the addresses of cards are left out too, as the kernel draws them by lot; but
     for those that a neighbour or a forwarding entry names.
     """
     riders = {(link.lower.key, link.mac) for _, link in snapshot if link.lower}
-    spaces = [_of(namespace, riders) for namespace in snapshot.namespaces]
+    spaces = [_of(_unswitched(namespace), riders) for namespace in snapshot.namespaces]
     if not exact:
         named = {each.mac for space in spaces for each in space.neighbours}
         named |= {each.mac for space in spaces for each in space.fdb}
@@ -68,6 +71,8 @@ def unsaid(snapshot: Snapshot) -> Iterator[str]:
             if "dynamic" in address.flags and not (address.protocol or "").startswith("kernel"):
                 yield f"{space.name}:{link.name} has {address}, which expires"
     for space in snapshot.namespaces:
+        for it in space.containers:
+            yield f"{space.name} is the network of the container {it.name}, which is not started"
         for qdisc in space.qdiscs:
             if qdisc.kind not in _QDISCS or ":" in qdisc.parent:
                 yield f"{space.name}:{qdisc.dev} has a {qdisc.kind}, whose options are not known"
@@ -154,12 +159,27 @@ def _unmade(space: Namespace, link: Interface) -> str:
     unknown = link.kind not in SIMPLE and not settable(link.kind)
     reasons = (
         ("/" in space.name, f"lies in a namespace that has no name but {space.name}"),
+        (link.unreal or link.kind in _SWITCHED, "is of Open vSwitch: ovs-vsctl makes it"),
         (link.kind == "device", "is hardware, or made by hand: it has to be there"),
         (unknown, f"is a {link.kind}, whose parameters are not known"),
         (unseen or (link.kind == "veth" and not link.peer), "leads out of sight"),
         (link.parameters.get("persist") is False, "is there while a program has it open"),
     )
     return next((why for so, why in reasons if so), "")
+
+
+def _unswitched(space: Namespace) -> Namespace:
+    """Return a namespace without what Open vSwitch made in it."""
+    own = {it.name for it in space.interfaces if it.unreal or it.kind in _SWITCHED} | behind(space)
+    if not own:
+        return space
+    kept = (link for link in space.interfaces if link.name not in own)
+    links = (
+        replace(link, master=None, port={}) if link.master and link.master.name in own else link
+        for link in kept
+    )
+    fdb = tuple(entry for entry in space.fdb if entry.master not in own)
+    return replace(without(space, own), interfaces=tuple(links), fdb=fdb, flows=())
 
 
 def _of(space: Namespace, riders: set[tuple[Key, str | None]]) -> Namespace:
@@ -181,6 +201,8 @@ def _of(space: Namespace, riders: set[tuple[Key, str | None]]) -> Namespace:
         rules=tuple(it for it in space.rules if not _of_vrf(it)),
         neighbours=tuple(it for it in space.neighbours if "PERMANENT" in it.state),
         fdb=tuple(it for it in space.fdb if not _own(it, links, macs.get(it.dev, set()))),
+        containers=(),
+        networks=(),
         qdiscs=tuple(
             undrawn(it) for it in space.qdiscs if it.kind in _QDISCS and ":" not in it.parent
         ),

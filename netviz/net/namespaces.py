@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections import defaultdict
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
@@ -20,7 +21,8 @@ from netviz.errors import DiscoveryError
 from netviz.lab.filesystem import OUTER
 from netviz.lab.sandbox import inside, root_namespace
 from netviz.lab.syscalls import CLONE_NEWNET, setns
-from netviz.model import Caution
+from netviz.model import Caution, Container, EngineNetwork
+from netviz.net import containers
 from netviz.net.names import FOLDER as NAMED
 from netviz.text import in_order, printable
 
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
 MOST_PIDS = 32
 _SEEN_FROM_LINK = re.compile(r"net:\[(\d+)\]")
 _OCTAL = re.compile(r"\\([0-7]{3})")
+_DRAWN = re.compile(r"(cni|netns)-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+"""The names that engines draw by lot; another somebody has chosen."""
 
 
 @dataclass(slots=True)
@@ -42,6 +46,19 @@ class Found:
     paths: list[str]
     names: list[str] = field(default_factory=list)
     pids: list[int] = field(default_factory=list)
+    containers: tuple[Container, ...] = ()
+    networks: tuple[EngineNetwork, ...] = ()
+
+    @property
+    def known_as(self) -> tuple[str, ...]:
+        """Return every name by which one may ask for it: those of its containers as well."""
+        return self.name, *self.names, *(each.name for each in self.containers)
+
+    @property
+    def inside(self) -> tuple[str, ...]:
+        """Return how a command begins that is carried out inside, as one types it in the root."""
+        known = {"root": (), "name": ("ip", "netns", "exec", *self.names[:1])}
+        return known.get(self.held_by, ("nsenter", f"--net={self.paths[0]}"))
 
     @contextmanager
     def opened(self) -> Iterator[int]:
@@ -90,6 +107,7 @@ class _Finding:
         self.found: dict[int, Found] = {}
         self.cautions: list[Caution] = []
         self._taken: set[str] = set()
+        self._crowd: dict[int, list[int]] = defaultdict(list)
         # Where a test stands in a network of its own, the one that its lab began with is scenery.
         self._left_out = _inode(str(OUTER))
 
@@ -145,6 +163,8 @@ class _Finding:
                 continue  # It ended meanwhile.
             if known and len(known.pids) < MOST_PIDS:
                 known.pids.append(pid)
+            if known and known.held_by != "root":
+                self._crowd[known.id].append(pid)
         if hidden and not inside():
             remedy = "; run it with sudo" if os.geteuid() else ""
             self.cautions.append(Caution(f"processes that hide their namespace: {hidden}{remedy}"))
@@ -160,6 +180,29 @@ class _Finding:
                 if inode:
                     self.add(inode, "file", path)
 
+    def held_by_containers(self) -> None:
+        """Name what is a container's after it. Equivalent to: ``docker ps; docker network ls``."""
+        seen = containers.look(self._crowd, next(iter(self.found)))
+        self.cautions += seen.cautions
+        for space in seen.networks.keys() & self.found.keys():
+            self.found[space].networks = seen.networks[space]
+        for space, those in seen.containers.items():
+            known = self.found.get(space)
+            if not (known and those):
+                continue
+            known.containers = those
+            chosen = known.held_by == "name" and not _DRAWN.fullmatch(known.name)
+            if known.held_by != "root" and not chosen and space not in seen.networks:
+                self._rename(known, those[0].pod or those[0].name, seen.homes[space])
+
+    def _rename(self, known: Found, name: str, home: int) -> None:
+        """Call a namespace after its container; of two engines, each may have one of that name."""
+        host = self.found[home].name if home in self.found else "root"
+        free = (it for it in (name, f"{host}/{name}", known.name) if it not in self._taken)
+        self._taken.discard(known.name)
+        known.name = next(free, known.name)
+        self._taken.add(known.name)
+
 
 def find() -> tuple[list[Found], list[Caution]]:
     """Return every namespace, the root first, then by name; and what could not be looked at.
@@ -167,7 +210,7 @@ def find() -> tuple[list[Found], list[Caution]]:
     Equivalent to: ``ip netns list; lsns -t net; findmnt -t nsfs; ls -l /proc/*/fd``.
 
     A namespace that nothing but a socket or a second thread holds cannot be seen. At most 32
-    ``pids`` of each are kept.
+    ``pids`` of each are kept. One that a container holds has its name, or that of its pod.
 
     Raises ``DiscoveryError`` where not even the root can be found.
     """
@@ -180,6 +223,7 @@ def find() -> tuple[list[Found], list[Caution]]:
     finding.mounted()
     finding.held_by_processes()
     finding.held_byfiles()
+    finding.held_by_containers()
     first, *others = finding.found.values()
     return [first, *sorted(others, key=_order)], finding.cautions
 

@@ -14,7 +14,7 @@ from netviz.lab import processes
 from netviz.lab.filesystem import PRIVATE
 from netviz.lab.sandbox import HOSTNAME, must_be_inside, root_namespace
 from netviz.lab.syscalls import CLONE_NEWNET, setns, umount
-from netviz.net import iptables, links, names, namespaces, nftables
+from netviz.net import cni, iptables, links, names, namespaces, nftables
 from netviz.net.beginning import Beginning, Standing
 from netviz.net.netlink import Socket
 from netviz.net.worker import aside, enter_new
@@ -28,7 +28,7 @@ def reset() -> None:
     Equivalent to: ``kill`` of each background process; ``ip -all netns delete``; ``ip link delete``
     of each link; ``ip address flush``, ``ip rule flush``, ``ip route flush table all``, ``ip
     neighbour flush``; ``tc qdisc delete``; ``nft flush ruleset``; ``sysctl -w`` of each switch that
-    was moved; ``hostname lab``.
+    was moved; ``hostname lab``; ``rm -r /run/cni``.
 
     The notebook's kernel lives on, with its variables and open sockets: what listens in the root
     goes on listening, and a namespace that only a socket holds has lost its name and its cables.
@@ -42,6 +42,7 @@ def reset() -> None:
         for each in processes.end_others()
     ]
     standing += aside(lambda: list(_begin_again()))
+    shutil.rmtree(cni.MEMORY, ignore_errors=True)
     if standing:
         first = standing[0]
         raise NetvizError(

@@ -19,6 +19,8 @@ from netviz.journeys import Reason
 from netviz.packets.headers import address, header, mac
 from netviz.packets.lookup import Stack
 from netviz.packets.parts import parts
+from netviz.packets.pipelines import Pipelines
+from netviz.packets.typed import typed as typed
 
 if TYPE_CHECKING:
     from netviz.journeys import Header, Packet
@@ -77,6 +79,11 @@ class Facts:
             self._note(track)
         for entries in self._learned.values():
             entries.sort()
+
+    @cached_property
+    def pipelines(self) -> Pipelines:
+        """Return what the bridges of Open vSwitch do."""
+        return Pipelines(self.relations)
 
     def spot(self, sighting: Sighting) -> Spot:
         """Return a sighting with what is known of its place."""
@@ -274,24 +281,10 @@ def _is_about(told: Traced, spot: Spot) -> bool:
     return not known or any(known)
 
 
-def typed(space: Namespace, *words: str) -> str:
-    """Return a command as one types it in the root, to be carried out in a namespace."""
-    if space.held_by == "root":
-        inside: tuple[str, ...] = ()
-    elif space.held_by == "name":
-        plain = words[0] in ("ip", "bridge")
-        inside = (words[0], "-n", space.name) if plain else ("ip", "netns", "exec", space.name)
-        words = words[1:] if plain else words
-    else:
-        path = f"/proc/{space.pids[0]}/ns/net" if space.pids else space.name
-        inside = ("nsenter", f"--net={path}")
-    return shlex.join((*inside, *words))
-
-
 def named(where: str, spaces: Sequence[_Space]) -> _Space:
     """Return the namespace of this name. Raises ``TraceError`` that names all where it is not."""
     for each in spaces:
-        if where in (each.name, *each.names):
+        if where in each.known_as:
             return each
     remedy = "the namespaces are: " + ", ".join(each.name for each in spaces)
     command = f"ip netns exec {shlex.quote(where)} …"

@@ -16,7 +16,7 @@ from netviz.changes import FORWARDING
 from netviz.journeys import DELIVERED, DISCARDED, LOST, Reason
 from netviz.packets.facts import typed
 from netviz.packets.headers import address, mac, message, message6, target
-from netviz.packets.relations import TUNNELS
+from netviz.packets.relations import OPENED, TUNNELS
 
 if TYPE_CHECKING:
     from netviz.model import Interface, Key, Namespace
@@ -48,6 +48,8 @@ def _sent(spot: Spot, facts: Facts) -> Fate:
     if facts.relations.is_switch(spot.key):
         show = typed(spot.space, "bridge", "link", "show", "master", name)
         return LOST, Reason(f"no port of {name} takes it", show)
+    if link.kind == "tun" or link.other_end:
+        return DELIVERED, Reason(f"handed to {link.other_end or 'a program'}, {name}'s other end")
     if link.kind in TUNNELS:
         return _in_tunnel(spot)
     if not link.peer and link.kind == "veth":
@@ -69,8 +71,6 @@ def _sent(spot: Spot, facts: Facts) -> Fate:
 
 def _in_tunnel(spot: Spot) -> Fate:
     link, name = spot.link, spot.link.name
-    if link.kind == "tun":
-        return DELIVERED, Reason(f"handed to the program that has {name} open")
     if link.kind == "vxlan" and spot.frame is not None:
         to = mac(spot.frame.dst)
         show = typed(spot.space, "bridge", "fdb", "show", "dev", name)
@@ -177,8 +177,8 @@ def at_port(spot: Spot, port: Interface) -> str:
 
 def _idle(link: Interface) -> str:
     """Return why a device carries nothing; an empty text where it does."""
-    why = "carries nothing: the far end of its cable is down" if link.up else "is down"
-    return "" if link.running else why
+    far = "no program has it open" if link.kind in OPENED else "the far end of its cable is down"
+    return "" if link.running else f"carries nothing: {far}" if link.up else "is down"
 
 
 def held(port: Interface) -> str:

@@ -103,6 +103,7 @@ _FIELDS: dict[str, tuple[_Field, ...]] = {
         ("destination", 0, 6, lambda it: mac(it.dst)),
         ("source", 6, 12, lambda it: mac(it.src)),
         ("type", 12, 14, lambda it: _named(f"0x{it.type:04x}", _ETHERTYPES.get(it.type))),
+        ("VLAN", 14, 16, lambda it: ", ".join(str(t.id) for t in getattr(it, "vlan_tags", ()))),
     ),
     "ARP": (
         ("operation", 6, 8, lambda it: {1: "who has", 2: "is at"}.get(it.op, str(it.op))),

@@ -1,7 +1,7 @@
 """What a packet is made of, from the outermost header to the innermost: read by dpkt. Pure.
 
 Whatever bytes come, something is told: what cannot be read is data. A tunnel's headers are followed
-inwards: VXLAN, IP in IP, GRE, and an IP packet that a program has put into a datagram.
+inwards: VXLAN, IP in IP, GRE, and an IP packet or a frame that a program has put into a datagram.
 """
 
 from __future__ import annotations
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from netviz.journeys import Packet
 
 VXLAN_PORTS = frozenset((4789, 8472))
+_ETHERTYPES = (b"\x08\x00", b"\x86\xdd")
+_ARP = bytes.fromhex("0806 0001 0800 06 04 00")  # An ARP header begins so, behind two addresses.
+_NEXT = (0, 6, 17, 44, 58)  # What follows an IPv6 header, as a rule.
 _MOST = 12  # Headers of one packet; who wraps more often means harm.
 
 
@@ -124,15 +127,22 @@ def _datagram(data: bytes, start: int, ports: Collection[int]) -> _Read:
     end = start + 8
     if told.dport in ports and len(data) >= end + 22 and data[end] & 0x08:
         return Part("UDP", told, start, end), (_overlay, end)
-    wrapped = _is_packet(data[end : end + 20], told.ulen - 8)
-    return Part("UDP", told, start, end), (_network, end) if wrapped else None
+    head, length = data[end : end + 34], told.ulen - 8
+    if _is_packet(head, length):
+        return Part("UDP", told, start, end), (_network, end)
+    question = head[12:21] == _ARP and length == 42
+    framed = head[12:14] in _ETHERTYPES and _is_packet(head[14:], length - 14)
+    return Part("UDP", told, start, end), (_frame, end) if question or framed else None
 
 
 def _is_packet(head: bytes, length: int) -> bool:
-    """Tell whether what a datagram holds is an IPv4 packet: as long as it, its checksum right."""
-    if len(head) < 20 or head[0] != 0x45 or int.from_bytes(head[2:4], "big") != length:
+    """Tell whether what a datagram holds is an IP packet: as long as it; of IPv4, its checksum."""
+    if len(head) < 20:
         return False
-    return bool(dpkt.in_cksum(head) == 0)
+    if head[0] >> 4 == 6:
+        return head[6] in _NEXT and int.from_bytes(head[4:6], "big") + 40 == length
+    whole = head[0] == 0x45 and int.from_bytes(head[2:4], "big") == length
+    return whole and bool(dpkt.in_cksum(head[:20]) == 0)
 
 
 def _overlay(data: bytes, start: int, _: Collection[int]) -> _Read:

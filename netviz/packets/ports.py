@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from netviz.model import Key
+    from netviz.packets.filters import Flowing
     from netviz.packets.lookup import Stack
     from netviz.packets.relations import Relations
 
@@ -21,11 +22,15 @@ _SHOW = ("bridge", "-d", "link", "show", "dev")
 
 
 class Frame(NamedTuple):
-    """What is sent: to which card, from which, and for which IP address the packet in it is."""
+    """What is sent: to which card, from which, and for which IP address the packet in it is.
+
+    The ``packet`` itself, where it is known and no question who has an address.
+    """
 
     to: str
     source: str | None
     address: str
+    packet: Flowing | None = None
 
     @property
     def many(self) -> bool:

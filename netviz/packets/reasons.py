@@ -37,8 +37,10 @@ def reasons(spot: Spot, before: Spot | None, facts: Facts) -> Told:
     if inward:
         return _arrived(spot, before, facts)
     bridge = facts.relations.master(spot.key)
-    if bridge in (before.key, facts.relations.master(before.key)) and bridge:
-        own = (crossing(before, bridge, 2),) if bridge == before.key else ()
+    came = facts.relations.master(before.key) or before.key
+    if bridge and came in facts.relations.fabric(bridge):
+        plain = bridge == before.key and facts.relations.links[bridge].kind == "bridge"
+        own = (crossing(before, bridge, 2),) if plain else ()
         return f"port of {facts.relations.links[bridge].name}", (*own, *_translated(spot, before))
     if before.packet.direction == "out":
         return f"below {before.link.name}", ()
@@ -117,7 +119,9 @@ def _routed(spot: Spot, before: Spot) -> Told:
 
 
 def _arrived(spot: Spot, before: Spot, facts: Facts) -> Told:
-    if facts.relations.is_switch(spot.key) and facts.relations.master(before.key) == spot.key:
+    if facts.relations.is_switch(spot.key) and facts.relations.master(before.key) in (
+        facts.relations.fabric(spot.key)
+    ):
         return f"to {spot.link.name} itself", ()
     if spot.key == before.key:
         return "comes back: loopback", ()
@@ -131,7 +135,10 @@ def _wrapped(spot: Spot, before: Spot) -> Told:
     """Tell of a packet that was put into another one."""
     tunnel = before.link
     if tunnel.kind not in TUNNELS or tunnel.kind == "tun":
-        return "wrapped by a program", _sent(spot)[1] if spot.packet.direction == "out" else ()
+        why = _sent(spot)[1] if spot.packet.direction == "out" else ()
+        switch = before.facts.relations.switch(before.key)
+        program = "Open vSwitch" if switch else tunnel.other_end or "a program"
+        return f"wrapped by {program}", why
     _, to = spot.ends
     told: tuple[Reason, ...] = ()
     if tunnel.kind == "vxlan" and before.frame is not None:
@@ -148,7 +155,9 @@ def _wrapped(spot: Spot, before: Spot) -> Told:
 def _unwrapped(spot: Spot, before: Spot) -> Told:
     """Tell of a packet that was taken out of another one."""
     if spot.link.kind not in TUNNELS or spot.link.kind == "tun":
-        return "unwrapped by a program", ()
+        switch = spot.facts.relations.switch(spot.key)
+        program = "Open vSwitch" if switch else spot.link.other_end or "a program"
+        return f"unwrapped by {program}", ()
     show = typed(spot.space, "ip", "-d", "link", "show", "dev", spot.link.name)
     overlay = next((it.told.vni for it in before.parts if it.name == "VXLAN"), None)
     told = () if overlay is None else (Reason(f"VNI {overlay} belongs to {spot.link.name}", show),)

@@ -30,6 +30,8 @@ TUNNELS = (
     "ip6gre",
     "wireguard",
 )
+OPENED = ("tun", "tap")
+"""What a program may have open, and be the other end of."""
 _HIGHEST = 8
 _SWITCHES = ("bridge", "bond", "team", "openvswitch")
 
@@ -56,6 +58,7 @@ class Relations:
                 self.ports[link.master.key].append(key)
             if link.lower and link.kind not in TUNNELS:
                 self.above[link.lower.key].append(key)
+        self._switched = {key for key, it in self.links.items() if it.kind == "openvswitch"}
         self._before: dict[Place, tuple[Sequence[Place], Sequence[Place]]] = {}
         self._levels: dict[Key, int] = {}
 
@@ -73,6 +76,25 @@ class Relations:
         """Return the switch that an interface is a port of."""
         link = self.links.get(key)
         return link.master.key if link and link.master else None
+
+    def switch(self, key: Key) -> Key | None:
+        """Return the bridge of Open vSwitch that an interface is, or is a port of."""
+        return next((it for it in (key, self.master(key)) if it in self._switched), None)
+
+    def fabric(self, switch: Key) -> tuple[Key, ...]:
+        """Return a bridge, and those that patch cables of Open vSwitch join it with."""
+        found = [switch]
+        for bridge in found:
+            for port in self.ports[bridge] if bridge in self._switched else ():
+                peer = self.links[port].peer
+                far = self.master(peer.key) if peer and self.links[port].kind == "patch" else None
+                found += [far] if far and far not in found else []
+        return tuple(found)
+
+    def tunnels(self, switch: Key) -> Iterator[Key]:
+        """Yield the tunnels of a bridge of Open vSwitch, and of those that are joined with it."""
+        for bridge in self.fabric(switch):
+            yield from (it for it in self.ports[bridge] if self.links[it].kind in TUNNELS)
 
     def is_switch(self, key: Key) -> bool:
         """Tell whether an interface joins others: a bridge, a bond."""
@@ -105,8 +127,8 @@ class Relations:
             return
         if link.peer:
             yield link.peer.key, "out", depth
-        for port in self.ports.get(key, ()):
-            yield port, "in", depth
+        for bridge in self.fabric(key):
+            yield from ((port, "in", depth) for port in self.ports.get(bridge, ()))
         if link.kind == "loopback":
             yield key, "out", depth
         for upper in self.above.get(key, ()):  # From one macvlan to another it turns back here.
@@ -123,9 +145,9 @@ class Relations:
         switch = self.master(key)
         # Translated by bridge-nf, a frame may leave by the bridge's own stack at once.
         yield from ((port, "in", depth) for port in self.ports.get(key, ()))
-        if switch:
-            yield switch, "out", depth
-            yield from ((port, "in", depth) for port in self.ports[switch])
+        for bridge in self.fabric(switch) if switch else ():
+            yield bridge, "out", depth
+            yield from ((port, "in", depth) for port in self.ports[bridge])
         for upper in self.above.get(key, ()):
             yield upper, "out", depth
         for other in self._inside[key[0]]:

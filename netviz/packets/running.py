@@ -67,7 +67,7 @@ def run(
 def _refused(line: str, here: Found, why: str | None) -> TraceError:
     return TraceError(
         f"cannot run '{line}' in '{here.name}': {why}",
-        command=f"ip netns exec {shlex.quote(here.name)} {line}",
+        command=f"{shlex.join(here.inside)} {line}".lstrip(),
     )
 
 

@@ -15,10 +15,12 @@ from itertools import count
 from typing import TYPE_CHECKING, NamedTuple
 
 from netviz.explanations import Step
+from netviz.packets.departures import departures
 from netviz.packets.facts import typed
 from netviz.packets.lookup import Stack
+from netviz.packets.pipelines import Pipelines
 from netviz.packets.ports import Bridges, Frame
-from netviz.packets.relations import TUNNELS, Relations
+from netviz.packets.relations import OPENED, TUNNELS, Relations
 
 if TYPE_CHECKING:
     from netviz.model import Interface, Key, Namespace, Snapshot
@@ -65,6 +67,7 @@ class Wires:
         self.links, self.spaces = self.relations.links, self.relations.spaces
         self.stacks = {key: Stack(space) for key, space in self.spaces.items()}
         self.bridges = Bridges(self.relations, self.stacks)
+        self.pipelines = Pipelines(self.relations)
         self.owners: dict[str, list[Key]] = defaultdict(list)
         for key, link in self.links.items():
             for address in link.addresses:
@@ -81,8 +84,24 @@ class Wires:
 
     def shows(self, key: Key, text: str, holds: bool | None = False) -> Step:
         """Return a step about a device, which ``ip link`` shows."""
-        show = typed(self.spaces[key[0]], "ip", "-d", "link", "show", "dev", self.links[key].name)
+        space, link = self.spaces[key[0]], self.links[key]
+        show = typed(space, "ip", "-d", "link", "show", "dev", link.name)
+        if link.unreal:
+            show = typed(space, "ovs-vsctl", "list", "interface", link.name)
         return Step(text, holds, self.relations.called(key), show)
+
+    def between(self, before: Key, after: Key) -> tuple[list[Key], str | None]:
+        """Return the bridges that join two devices of one namespace, and what shows it."""
+        came, left = (self.relations.switch(key) for key in (before, after))
+        if came and left and left in self.relations.fabric(came):
+            show = typed(self.spaces[came[0]], "ovs-ofctl", "dump-flows", self.links[came].name)
+            inside = [key for key in dict.fromkeys((came, left)) if key not in (before, after)]
+            return inside, show
+        bridge = self.relations.master(after)
+        if not bridge or bridge != self.relations.master(before):
+            return [], None
+        name = self.links[bridge].name
+        return [bridge], typed(self.spaces[bridge[0]], "bridge", "fdb", "show", "br", name)
 
     def down(self, key: Key) -> Step | None:
         """Return that a device is switched off, if it is."""
@@ -131,6 +150,8 @@ class Wires:
             yield _Place("at", key), None
         elif link.kind == "bridge":
             yield from self._ports(key, None, tags, frame)
+        elif link.kind == "openvswitch":
+            yield from ((_Place(*to), step) for to, step in departures(self, key, tags, frame))
         elif link.kind in ("bond", "team"):
             ports = self.relations.ports.get(key, ())
             running = [port for port in ports if self.links[port].running] or ports
@@ -141,10 +162,15 @@ class Wires:
             yield from self._standing(place, link, link.lower.key, frame)
         elif link.kind in OVER:
             for far, step in self.dig(key, frame):
-                yield _Place("in" if far != key else "beyond", far), step
+                chosen = tags if link.unreal else ()
+                yield _Place("in" if far != key else "beyond", far, chosen), step
         elif link.kind != "dummy":
             text = f"what {self.told(key)} sends leaves what a snapshot has ({link.kind})"
-            yield _Place("beyond", key), self.shows(key, text, None)
+            if link.other_end:
+                text = f"{link.other_end} reads what {self.told(key)} sends: no table says more"
+            dead = link.kind in OPENED and not link.running
+            text = f"no program has {self.told(key)} open" if dead else text
+            yield _Place("beyond", key), self.shows(key, text, False if dead else None)
 
     def _standing(self, place: _Place, link: Interface, below: Key, frame: Frame) -> _Moves:
         """Yield where a frame goes from a device that stands on another one."""
@@ -209,6 +235,8 @@ class Wires:
         kind = self.links[master].kind
         if kind in ("bond", "team"):
             yield _Place("in", master, tags), None
+        elif kind == "openvswitch":
+            yield from ((_Place(*to), step) for to, step in departures(self, key, tags, frame))
         elif kind == "bridge":
             step = self.down(master) or self.bridges.held(key)
             own = self.bridges.owns(master, frame)

@@ -165,8 +165,11 @@ def _never(title: str, protocol: str, space: Namespace, why: tuple[str, Reason])
 
 
 def _unanswered(track: Track, way: Journey, facts: Facts) -> Spot | None:
-    """Return where a question was delivered that wants an answer; None for what wants none."""
-    if way.fate != DELIVERED or _asks(track) is None:
+    """Return where a question was delivered that wants an answer; None for what wants none.
+
+    What was handed to a program, or left for elsewhere, is not answered by a stack that is known.
+    """
+    if way.fate != DELIVERED or way.end.direction == "out" or _asks(track) is None:
         return None
     here = way.end.where.key
     last = next(each for each in track.sightings[::-1] if each.packet.where.key == here)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from netviz.journeys import DELIVERED, DISCARDED, LOST, Hop, Journey, Reason
 from netviz.model import Endpoint
+from netviz.packets.crossings import crossed, stopped
 from netviz.packets.facts import typed
 from netviz.packets.fates import at_port, fate
 from netviz.packets.headers import address, flags, mac, message, message6, rewrites, target
@@ -38,12 +39,14 @@ def journey(track: Track, facts: Facts) -> Journey:
     children = track.children()
     told: list[_Told] = []
     places: dict[int, int] = {}
-    bridges: dict[tuple[int, Key], int] = {}
+    bridges: dict[tuple[int | Key, ...], int] = {}
     for number, spot in enumerate(spots):
         before = [*track.parents[number]]
         last = spots[before[-1]] if before else None
         after = tuple(places[it] for it in before)
         bridge = _crossed(spot, last, facts)
+        for hop in crossed(last, spot, facts):
+            after = _shared(hop, after, told, bridges)
         if bridge and last:
             at = (before[-1], bridge)
             if at not in bridges:
@@ -56,11 +59,8 @@ def journey(track: Track, facts: Facts) -> Journey:
                 told += (_Told(it, (bridges[at],)) for it in _stopped(last, bridge, facts))
             after = (bridges[at],)
         places[number] = len(told)
-        hop = _hop(spot, last, facts)
-        if number not in children:
-            ended, why = _ended(spot, facts)
-            hop = replace(hop, fate=ended, end=why)
-        told.append(_Told(hop, after))
+        ended, why = ("", None) if number in children else _ended(spot, facts)
+        told.append(_Told(replace(_hop(spot, last, facts), fate=ended, end=why), after))
     hops = tuple(
         replace(it.hop, number=n, after=tuple(each + 1 for each in it.after))
         for n, it in enumerate(told, 1)
@@ -73,12 +73,26 @@ def journey(track: Track, facts: Facts) -> Journey:
     return Journey(title(spots[0]), protocol, hops, prelude)
 
 
+def _shared(
+    hop: Hop, after: tuple[int, ...], told: list[_Told], known: dict[tuple[int | Key, ...], int]
+) -> tuple[int, ...]:
+    """Return the place of a hop that is inferred: copies have how their ways begin in common."""
+    at: tuple[int | Key, ...] = (*after, hop.where.key)
+    if at not in known:
+        known[at] = len(told)
+        told.append(_Told(hop, after))
+    return (known[at],)
+
+
 def _ended(spot: Spot, facts: Facts) -> tuple[str, Reason]:
     """Return what became of a packet, and why: the tables' reason, and the kernel's if it is heard.
 
     Where packet filters may not be watched, the kernel's word is all that tells of them.
     """
-    ended, why = fate(spot, facts)
+    switch = facts.relations.switch(spot.key)
+    # By a port into the switch, or by its own device out of the stack.
+    inside = switch and (spot.packet.direction == "out") == (spot.key == switch)
+    ended, why = stopped(spot, switch, facts) if switch and inside else fate(spot, facts)
     word = facts.kernels_word(spot) if spot.known else ""
     if word == _FILTERED and ended == DELIVERED and spot.space.nft:
         show = typed(spot.space, "nft", "list", "ruleset")
@@ -145,6 +159,8 @@ def _crossed(spot: Spot, before: Spot | None, facts: Facts) -> Key | None:
         return None
     bridge = facts.relations.master(before.key)
     if bridge is None or spot.sighting.depth != before.sighting.depth:
+        return None
+    if facts.relations.switch(bridge):  # Of that the flows tell more.
         return None
     return bridge if bridge in (spot.key, facts.relations.master(spot.key)) else None
 

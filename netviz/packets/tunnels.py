@@ -35,7 +35,7 @@ class Tunnels:
         """Yield the device at each far end, with what keeps packets from there."""
         link, heard = self._wires.links[key], False
         remotes = [str(_told(link, "remote") or "")]
-        if link.kind == "vxlan":
+        if link.kind == "vxlan" and not link.unreal:
             known = self._wires.stacks[key[0]].remotes(link.name, frame.to)
             remotes = [entry.dst for entry in known if entry.dst]
             fixed = any(it.state and it.mac != _ZEROS for it in known)
@@ -120,6 +120,9 @@ class Tunnels:
             if far[0] != key[0] and other.kind == link.kind and remote not in (None, aimed):
                 ranked.append((any(ends), str(remote)))
         words = ("ip", "link", "set", "dev", link.name, "type", link.kind, "remote")
+        if link.unreal and ranked:
+            to = f"options:remote_ip={min(ranked)[1]}"
+            return typed(space, "ovs-vsctl", "set", "interface", link.name, to)
         return typed(space, *words, min(ranked)[1]) if ranked else None
 
 

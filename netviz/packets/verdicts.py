@@ -259,7 +259,7 @@ def verdicts(told: str, found: Found) -> Iterator[Verdict]:
             handle = int(it["handle"]) if it["handle"] else None
             rule = _COUNTED.sub(r"\1", it["rule"] or "")  # So it stood when the watch began.
             place = (found.id, trace, it["family"], it["table"], it["chain"])
-            yield Verdict(*place, verdict, rule, handle, packet, _inside(found))
+            yield Verdict(*place, verdict, rule, handle, packet, found.inside)
 
 
 def _traced(told: str, before: Traced) -> Traced:
@@ -293,8 +293,3 @@ def _protocol(word: str) -> int | None:
     with suppress(OSError):
         return int(word) if word.isdecimal() else socket.getprotobyname(word)
     return None
-
-
-def _inside(found: Found) -> tuple[str, ...]:
-    known = {"root": (), "name": ("ip", "netns", "exec", *found.names[:1])}
-    return known.get(found.held_by, ("nsenter", f"--net={found.paths[0]}"))

@@ -194,7 +194,7 @@ class Walk:
             self.add(step)
         if answer.mac is None:
             raise EndedError
-        frame = Frame(answer.mac, self.wires.links[key].mac, packet.to)
+        frame = Frame(answer.mac, self.wires.links[key].mac, packet.to, packet)
         reached = self.wires.reach(key, frame)
         takers = [it for it in reached.values() if not it.beyond and self.wires.takes(it, frame)]
         got = min(takers, key=lambda it: (not it.real, it.trouble is not None), default=None)
@@ -211,11 +211,9 @@ class Walk:
         step, names = self.wires.shows(way[0], "", True), [self.wires.told(way[0])]
         show = step.command
         for before, key in pairwise(way):
-            bridge = self.wires.relations.master(key)
-            if bridge and bridge == self.wires.relations.master(before):
-                names.append(self.wires.told(bridge))
-                inside, name = self.wires.spaces[bridge[0]], self.wires.links[bridge].name
-                show = typed(inside, "bridge", "fdb", "show", "br", name)
+            bridges, fdb = self.wires.between(before, key)
+            names += map(self.wires.told, bridges)
+            show = fdb or show
             names.append(self.wires.told(key))
         text = f"{names[0]} is joined with {names[-1]}"
         text += f" by {', '.join(names[1:-1])}" if names[1:-1] else ""

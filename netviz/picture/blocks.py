@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import networkx as nx
 
 Own = list[tuple[Key, Interface]]
-MASTERS = {"bridge", "bond", "team", "vrf"}
+MASTERS = {"bridge", "openvswitch", "bond", "team", "vrf"}
 _MOST_WARNINGS = 6
 
 
@@ -172,7 +172,7 @@ class _Sorting:
 
     def _plug(self, space: Namespace, key: Key, link: Interface, prefix: str = "if") -> Port:
         state = "warning" if key in self.odd else words.state(link)
-        return Port(gid(key, prefix), words.short(link.name, 15), words.hover(space, link), state)
+        return Port(gid(key, prefix), words.tag(link), words.hover(space, link), state)
 
     def _stack(self, space: Namespace, own: Own) -> Block:
         """Return the box of a host's own stack, with the interfaces that lead to what is inside."""
@@ -192,6 +192,7 @@ class _Sorting:
             if port.master and port.master.key == key
         ]
         lines = [(words.subtitle(link), "note")]
+        lines += words.few(words.networked(space, link), "note")
         lines += words.facts(space, [port for _, port in ports], several=True)
         plugs = [
             self._plug(space, end, port, "port" if end in self.masters else "if")
@@ -207,6 +208,7 @@ class _Sorting:
         held = words.held(space)
         if held:
             yield held, "note"
+        yield from words.few(words.contained(space), "note")
         several = len(own) > 1
         yield from words.facts(space, own, several=several)
         if space.id != self.root:

@@ -12,24 +12,23 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import starmap
 from typing import TYPE_CHECKING, Any
 
 from netviz.graphs import MIRRORED, NUMBERED
 from netviz.net import parameters
-from netviz.picture import words
+from netviz.picture import entries, switches, words
 from netviz.picture.blocks import MASTERS, gid
 from netviz.text import printable
 
 if TYPE_CHECKING:
-    from netviz import model
     from netviz.model import Interface, Namespace, Snapshot
 
 MOST_LINES = 12
-_TABLES = {None: "[l3mdev-table]", 253: "default", 254: "main", 255: "local"}
-_UNITS = {"delay": (1e3, "ms"), "jitter": (1e3, "ms"), "loss": (100, "%"), "rate": (1e-6, "Mbit")}
+_PROGRAMS = {"docker": "docker", "podman": "podman"}
 _OPENED = re.compile(r"-(\d+)-fd(\d+)$")  # So discovery names what only an open file holds.
 
 
@@ -92,67 +91,92 @@ class _Telling:
                 yield gid(key, "port"), card
 
     def namespace(self) -> Card:
-        space, links = self.space, self.space.interfaces
-        main = [route for route in space.routes if _TABLES.get(route.table) == "main"]
+        space, links = self.space, [it for it in self.space.interfaces if not it.unreal]
+        main = [route for route in space.routes if route.table == entries.MAIN]
         four, six = ([r for r in main if r.family == name] for name in ("inet", "inet6"))
         rules = (rule for rule in space.rules if rule.family == "inet")
-        near = (
-            [n.to, *_told(dev=n.dev, lladdr=n.mac), *n.flags, *n.state] for n in space.neighbours
-        )
         tables = [
             ("Addresses", "ip -brief address", map(self._addressed, links)),
-            ("Routes", "ip route", _routes(four)),
-            ("IPv6 routes", "ip -6 route", _routes(six)),
-            ("Neighbours", "ip neighbour", map(" ".join, near)),
-            ("Rules", "ip rule", map(_rule, rules)),
-            ("Packet filters, in short", "nft list ruleset", _filters(space.nft)),
-            ("Counters, in short", "ip -statistics link", _counters(links)),
+            ("Routes", "ip route", entries.routes(four)),
+            ("IPv6 routes", "ip -6 route", entries.routes(six)),
+            ("Neighbours", "ip neighbour", map(entries.neighbour, space.neighbours)),
+            ("Rules", "ip rule", map(entries.rule, rules)),
+            ("Packet filters, in short", "nft list ruleset", entries.filters(space.nft)),
+            ("Counters, in short", "ip -statistics link", entries.counters(links)),
         ]
         if all(route.to.startswith(("fe80::/64", "ff")) for route in six):
             del tables[2]
         sections = [self._section(*table) for table in tables if space.nft or "nft" not in table[1]]
+        sections = [*self._contained(), *sections]
         about = words.about(space).removeprefix(f"{printable(space.name)} · ")
         return Card(self._title, about, tuple(sections))
 
     def interface(self, link: Interface, *, master: bool) -> Card:
         """Return the card of an interface; of a ``master``, its ports come first."""
         name, ports = link.name, self.ports.get(link.index, [])
-        plugged, queues = map(self._brief, ports), map(_queue, self.queues.get(name, ()))
+        title, about = f"{self._title}:{_safe(name)}", _about(link)
+        if link.unreal and not master:
+            return Card(title, about, (self._section(*switches.port(link)),))
+        plugged, queues = map(self._brief, ports), map(entries.queue, self.queues.get(name, ()))
         first = [self._section("Ports", "ip -brief link show master", plugged, name)]
         own = [
             self._section("Link, in short", "ip -details link show dev", _facts(link), name),
             self._section("Addresses", "ip -brief address show dev", [self._addressed(link)], name),
         ]
         forwarded = self._forwarding(link, ports)
+        if link.kind == "openvswitch":
+            first, forwarded = [], self._switching(link, ports)
         sections = [*first, *forwarded, *reversed(own)] if master else [*own, *forwarded]
+        sections += self._networked(link)
         if name in self.queues:
             sections.append(self._section("Queue, in short", "tc qdisc show dev", queues, name))
         counted = "ip -statistics link show dev"
-        sections.append(self._section("Counters, in short", counted, _counters([link]), name))
-        return Card(f"{self._title}:{_safe(name)}", _about(link), tuple(sections))
+        counts = entries.counters([link])
+        sections.append(self._section("Counters, in short", counted, counts, name))
+        return Card(title, about, tuple(sections))
+
+    def _switching(self, link: Interface, ports: list[Interface]) -> Iterator[Section]:
+        """Yield what a bridge of Open vSwitch knows."""
+        flows = [flow for flow in self.space.flows if flow.bridge == link.name]
+        fdb = [entry for entry in self.space.fdb if entry.master == link.name]
+        yield from starmap(self._section, switches.bridge(link, ports, flows, fdb))
 
     def _forwarding(self, link: Interface, ports: list[Interface]) -> Iterator[Section]:
         """Yield what is forwarded by MAC: by a bridge, to its port, or by a VXLAN alone."""
+        if "ofport" in link.port:
+            yield self._section(*switches.port(link))
+            return
         where = "br" if link.kind == "bridge" else "brport" if link.port else "dev"
         if where == "dev" and link.kind != "vxlan":
             return
         near = [link.name, *(port.name for port in ports if where == "br")]
-        entries = [entry for name in near for entry in self.fdb.get(name, ())]
+        known = [entry for name in near for entry in self.fdb.get(name, ())]
         # A table is cut: what was learned comes before what the kernel listens to anyway.
-        entries.sort(key=lambda entry: (entry.state != "", "self" in entry.flags))
-        lines = [_entry(entry, named=where == "br") for entry in entries]
+        known.sort(key=lambda entry: (entry.state != "", "self" in entry.flags))
+        lines = [entries.entry(each, named=where == "br") for each in known]
         yield self._section("Forwarding table (FDB)", f"bridge fdb show {where}", lines, link.name)
 
     def _section(self, heading: str, command: str, lines: Iterable[str], *names: str) -> Section:
         """Return a section, long ones cut; ``names`` follow the command."""
-        told = [_safe(line) for line in lines]
-        if len(told) > MOST_LINES:
-            told[MOST_LINES:] = [f"and {len(told) - MOST_LINES} more"]
         program, *rest = command.split()
         start = [*self._inside, program, *self._named]
-        if program == "nft" and self._named:  # It has no -n.
+        if program not in ("ip", "bridge", "tc") and self._named:  # It has no -n.
             start = ["ip", "netns", "exec", self._named[1], program]
-        return Section(heading, " ".join(map(_quoted, [*start, *rest, *names])), tuple(told))
+        return _section(heading, [*start, *rest, *names], lines)
+
+    def _contained(self) -> Iterator[Section]:
+        """Yield what the engines tell of the containers whose network it is; they live outside."""
+        for engine, some in _by((it.engine, it) for it in self.space.containers).items():
+            command = [_PROGRAMS.get(engine, "crictl"), "ps"]
+            yield _section("Containers, in short", command, map(entries.container, some))
+
+    def _networked(self, link: Interface) -> Iterator[Section]:
+        """Yield the engines' networks that a bridge is."""
+        for each in self.space.networks:
+            if each.device == link.name:
+                command = [_PROGRAMS.get(each.engine, "crictl"), "network", "inspect", each.name]
+                lines = entries.told(driver=each.driver, subnet=", ".join(each.subnets) or None)
+                yield _section("Network, in short", command, [f"name {each.name}", *lines])
 
     def _addressed(self, link: Interface) -> str:
         told = [self._name(link), link.state]
@@ -175,6 +199,13 @@ class _Telling:
         if link.kind in NUMBERED:  # Of these the kernel tells no more than that they have moved.
             return name if far.id == self.space.id else f"{name}@if{link.index}"
         return f"{name}@{far.name}" if far.id == self.space.id else f"{name}@if{far.index}"
+
+
+def _section(heading: str, command: Iterable[str], lines: Iterable[str]) -> Section:
+    told = [_safe(line) for line in lines]
+    if len(told) > MOST_LINES:
+        told[MOST_LINES:] = [f"and {len(told) - MOST_LINES} more"]
+    return Section(heading, " ".join(map(_quoted, command)), tuple(told))
 
 
 def _by(pairs: Iterable[tuple[Any, Any]]) -> dict[Any, list[Any]]:
@@ -209,91 +240,17 @@ def _quoted(word: str) -> str:
 def _about(link: Interface) -> str:
     far = {"joined with": link.peer, "over": link.lower, "port of": link.master}
     condition = "up, no carrier" if link.up and not link.running else words.state(link)
-    return _safe(" · ".join([link.kind, condition, *_told(**far)]))
+    kind = switches.NAMES.get(link.kind, link.kind)
+    return _safe(" · ".join([kind, condition, *entries.told(**far)]))
 
 
 def _facts(link: Interface) -> Iterator[str]:
-    yield from _told(MAC=link.mac, MTU=link.mtu, state=link.state)
+    yield from entries.told(MAC=link.mac, MTU=link.mtu, state=link.state)
     own = parameters.words(link.kind, parameters.unusual(link.kind, link.parameters))
     yield " ".join(["kind", link.kind, *own])
-    yield from _told(peer=link.peer, over=link.lower, master=link.master)
-    if link.port:
+    yield from entries.told(peer=link.peer, over=link.lower, master=link.master)
+    yield from entries.told(**{"its other end:": link.other_end or None})
+    if link.port and "ofport" not in link.port:
         own = parameters.words("port", parameters.unusual("port", link.port))
         yield " ".join(["port", str(link.port.get("state", "")), *own])
-    yield from _told(alias=link.alias)
-
-
-def _told(**named: object) -> list[str]:
-    return [f"{name} {value}" for name, value in named.items() if value is not None]
-
-
-def _routes(routes: list[model.Route]) -> Iterator[str]:
-    for route in routes:
-        said = [route.type] if route.type != "unicast" else []
-        said += [route.to, *_via(route.via, route.family), *_told(dev=route.dev)]
-        said += _told(proto=route.protocol) if route.protocol != "boot" else []
-        said += _told(scope=route.scope) if route.scope != "global" else []
-        yield " ".join([*said, *_told(src=route.prefsrc, metric=route.metric), *route.flags])
-        for hop in map(dict[str, Any], route.nexthops):
-            said = ["nexthop", *_via(hop.get("gateway"), route.family)]
-            said += _told(dev=hop["dev"], weight=hop.get("weight", 1))
-            yield " ".join([*said, *hop.get("flags", ())])
-
-
-def _via(gateway: str | None, family: str) -> list[str]:
-    other = gateway and ":" in gateway and family == "inet"
-    return _told(via=f"inet6 {gateway}" if other else gateway)
-
-
-def _rule(rule: model.Rule) -> str:
-    said = [f"{rule.priority}:", *(["not"] if rule.inverted else []), f"from {rule.source}"]
-    said += [f"to {rule.to}"] if rule.to != "all" else []
-    if rule.fwmark is not None or rule.fwmask is not None:
-        mask = f"/{rule.fwmask:#x}" if rule.fwmask is not None else ""
-        said.append(f"fwmark {f'{rule.fwmark:#x}' if rule.fwmark else 0}{mask}")
-    said += _told(iif=rule.iif, oif=rule.oif)
-    table = _TABLES.get(rule.table, rule.table)
-    said.append(f"lookup {table}" if rule.action == "lookup" else rule.action)
-    return " ".join([*said, *_told(suppress_prefixlength=rule.suppress_prefixlength)])
-
-
-def _entry(entry: model.FdbEntry, *, named: bool) -> str:
-    said = _told(dev=entry.dev if named else None, dst=entry.dst, vlan=entry.vlan)
-    said += [*_told(port=entry.port, vni=entry.vni), *entry.flags, *_told(master=entry.master)]
-    return " ".join([entry.mac, *said, entry.state]).rstrip()
-
-
-def _filters(nft: tuple[Mapping[str, Any], ...]) -> Iterator[str]:
-    """Yield a line a chain: how many rules it has, and what becomes of what none of them takes."""
-    rules, chains = ([it[kind] for it in nft if kind in it] for kind in ("rule", "chain"))
-    counts = Counter((rule["family"], rule["table"], rule["chain"]) for rule in rules)
-    for chain in chains:
-        place = (chain["family"], chain["table"], chain["name"])
-        count, policy = counts[place], chain.get("policy", "accept")
-        otherwise = f", policy {policy}" if policy != "accept" else ""
-        yield f"{' '.join(place)}: {count} rule{'s' * (count != 1)}{otherwise}"
-
-
-def _queue(queue: model.Qdisc) -> str:
-    place = queue.parent if queue.parent == "root" else f"parent {queue.parent}"
-    said = ["qdisc", queue.kind, queue.handle, place]
-    for name, value in queue.options.items():
-        times, unit = _UNITS.get(name, (1, ""))
-        said.append(f"{name} {float(str(value)) * times:.9g}{unit}")
-    return " ".join(said)
-
-
-def _counters(links: Iterable[Interface]) -> Iterator[str]:
-    for link in links:
-        counts = link.statistics
-        if counts and (link.kind != "loopback" or counts["rx"]["packets"]):
-            yield f"{link.name}  received {_amount(counts['rx'])}  sent {_amount(counts['tx'])}"
-
-
-def _amount(counts: Mapping[str, int]) -> str:
-    packets, size = counts["packets"], float(counts["bytes"])
-    unit, *larger = ("B", "kB", "MB", "GB", "TB")
-    while size >= 999.95 and larger:
-        size, unit = size / 1000, larger.pop(0)
-    told = [f"{packets} packet{'s' * (packets != 1)}", f"{size:.{unit != 'B':d}f} {unit}"]
-    return ", ".join([*told, *(f"{counts[it]} {it}" for it in ("dropped", "errors") if counts[it])])
+    yield from entries.told(alias=link.alias)

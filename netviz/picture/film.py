@@ -150,7 +150,8 @@ def _device(change: Change) -> str:
     """Return the device that a change is about; a route may begin with a word that is one, too."""
     if change.kind in ("interface", "address"):
         return change.name.split(" ")[0]
-    return str(getattr(change.after or change.before, "dev", ""))
+    noun = change.after or change.before
+    return str(getattr(noun, "device" if change.kind == "network" else "dev", ""))
 
 
 def _of_link(space: Namespace, link: Interface) -> Iterator[str]:

@@ -201,5 +201,8 @@ class Live:
 
 def _looks(network: Snapshot) -> object:
     """Return what a picture shows beyond what `netviz.changes` compares."""
-    spaces = [(each.id, each.held_by, each.names, each.pids) for each in network.namespaces]
+    spaces = [
+        (each.id, each.held_by, each.names, each.pids, each.containers, each.networks)
+        for each in network.namespaces
+    ]
     return spaces, network.warnings

@@ -236,3 +236,11 @@ def test_mount_points_are_read_whatever_their_name(tmp_path: Path) -> None:
     odd.mkdir()
     mount("tmpfs", str(odd), "tmpfs")
     assert odd in mount_points()
+
+
+@outside
+def test_machines_own_usr_is_kept_apart_and_cannot_be_written(someone: Someone) -> None:
+    kept = "/run/netviz/usr/machine"
+    assert set(someone.sh(f"ls {kept}").split()) == {path.name for path in Path("/usr").iterdir()}
+    assert "Read-only" in someone.run("touch", f"{kept}/x").stderr
+    assert someone.run("mount", "-o", "remount,rw,bind", kept).returncode

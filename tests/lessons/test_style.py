@@ -9,14 +9,14 @@ from statistics import median
 import pytest
 from lessons import EXERCISE, LESSONS, MENDING, Lesson, each_lesson, lesson
 
-from netviz.lab.components import wanted
+from netviz.lab.components import known, wanted
 
 SEED = Path(__file__).parent.parent / "seed"
 FENCE = re.compile(r"```.*?```|<[^>]*>|^\|.*$", re.DOTALL | re.MULTILINE)
 # Of the base system, or a part of bash.
 AT_HAND = {
-    *("cat", "chmod", "do", "done", "echo", "for", "grep", "id", "ls", "mkdir", "netviz"),
-    *("python3", "readlink", "sh", "sleep", "timeout", "touch", "uname", "wait"),
+    *("cat", "chmod", "do", "done", "echo", "env", "for", "grep", "id", "kill", "ls", "mkdir"),
+    *("netviz", "python3", "readlink", "sh", "sleep", "timeout", "touch", "uname", "wait"),
     *("ipcmk", "ipcs", "lsns", "nsenter", "unshare"),  # util-linux
 }
 
@@ -131,6 +131,7 @@ def test_markup_survives_every_reader(lesson: Lesson) -> None:
 
 @each_lesson
 def test_programs_are_at_hand_or_listed(lesson: Lesson) -> None:
-    listed = set(wanted().values()) | {"bridge", "ss", "ifconfig", "hostname", "pgrep"}
+    listed = set(wanted().values()) | {"bridge", "ss", "ifconfig", "hostname", "pgrep", "sysctl"}
+    listed |= {Path(it).name for component in known().values() for it in component.programs}
     for line in commands(lesson):
         assert line.split()[0] in listed | AT_HAND, line

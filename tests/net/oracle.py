@@ -74,6 +74,7 @@ def reading(namespace: Namespace) -> Answer:
             address.pop("protocol", None)  # Not every version of `ip` tells it.
         below = link.pop("peer") or link.pop("lower", None)
         link.pop("lower", None)
+        link.pop("programs")  # Of a program `ip` tells nothing.
         links.append(link | {"link": below["index"] if below else None})
     return {
         "interfaces": links,

@@ -342,9 +342,9 @@ def test_file_of_a_snapshot_is_explained_as_the_snapshot_itself() -> None:
     [
         ("ip -n net3 address add 10.1.1.2/24 dev veth0", "the address is there twice"),
         (
-            "ip -n net1 tuntap add dev tun0 mode tun; ip -n net1 link set tun0 up; "
-            "ip -n net1 route add 10.1.1.2 dev tun0",
-            "leaves what a snapshot has (tun)",
+            "ip -n net1 link add ifb0 type ifb; ip -n net1 link set ifb0 up; "
+            "ip -n net1 route add 10.1.1.2 dev ifb0",
+            "leaves what a snapshot has (ifb)",
         ),
         ("ip -n net1 route replace 10.1.1.0/24 nexthop dev veth0 nexthop dev lo", "one of 2 ways"),
     ],

@@ -67,6 +67,14 @@ SAMPLES = {
         dpkt.ip.IP(p=4, src=b"\n\2\2\1", dst=b"\n\2\2\2", len=104, data=bytes(echo()))
     ),
     "Ethernet IPv4 UDP IPv4 ICMP Data": frame(datagram(bytes(echo()), 5555)),
+    "Ethernet IPv4 UDP Ethernet IPv4 ICMP Data": frame(datagram(frame(echo()), 5555)),
+    "Ethernet IPv4 UDP IPv6 ICMPv6": frame(
+        datagram(bytes(V6)[:40] + b"\x80\0\0\0\0\x03\0\x07", 5555)
+    ),
+    "Ethernet IPv4 UDP Ethernet ARP": frame(
+        datagram(frame(dpkt.arp.ARP(op=1, sha=_ONE, spa=b"\n\1\1\1", tpa=b"\n\1\1\2"), 0x0806), 5)
+    ),
+    "Ethernet IPv4 UDP Data": frame(datagram(bytes(V6)[:40] + bytes(9), 5555)),  # It is too long.
     "Ethernet IPv4 TCP": frame(dpkt.ip.IP(p=6, len=40, data=STREAM)),
     "Ethernet IPv6 ICMPv6": frame(bytes(V6)[:40] + b"\x80\0\0\0\0\x03\0\x07", 0x86DD),
     "Ethernet Data": frame(bytes(46), 0x88B5),
