@@ -32,15 +32,22 @@ class CommandLexer(RegexLexer):
 
 
 class CellLexer(RegexLexer):
-    """Lines with an exclamation mark, whole cells of ``%%bash``, and Python."""
+    """Lines with an exclamation mark, whole cells of ``%%bash``, shell scripts, and Python."""
 
     name = LEXER
     tokens: ClassVar = {
         "root": [
-            (r"(%%bash\b.*\n)((?:.*\n)*)", bygroups(Keyword, using(CommandLexer))),
+            (
+                r"(%%bash\b.*\n|%%writefile .*\.sh\n)((?:.*\n)*)",
+                bygroups(Keyword, using(CommandLexer)),
+            ),
             (r"(%%\w+)(.*\n)", bygroups(Keyword, Text)),
-            (r"(!)(.*\n)", bygroups(Operator, using(CommandLexer))),
-            (r"(?:(?!!).*\n)+", using(PythonLexer)),
+            # It may be indented, keep what was said, and go on in the next line.
+            (
+                r"([ \t]*(?:\w+ = )?)(!)((?:.*\\\n)*.*\n)",
+                bygroups(using(PythonLexer), Operator, using(CommandLexer)),
+            ),
+            (r"(?:(?![ \t]*(?:\w+ = )?!).*\n)+", using(PythonLexer)),
         ]
     }
 

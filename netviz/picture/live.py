@@ -51,7 +51,11 @@ def live(*, packets: bool | None = None) -> Live:
     Raises ``DiscoveryError`` where not even the root namespace can be read. Where nobody may listen
     for packets, the picture says so, and follows all the same.
     """
-    started = next(iter(_running), None) or Live()
+    started = next(iter(_running), None)
+    if started:
+        started.settle()  # What it shows at first is what is so, not what was a moment ago.
+    else:
+        started = Live()
     _running.add(started)
     if packets is not None:
         started.traffic.switch(packets)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from conftest import Visit
     from playwright.sync_api import Locator
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.long]
 
 PAIR = """%%bash
 ip netns add net1

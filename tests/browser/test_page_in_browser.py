@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from conftest import Visit
     from playwright.sync_api import Locator
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.long]
 
 NAMES = ("one", "<script><b>--><!--", "three")
 SERVING = """

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from conftest import Visit
     from playwright.sync_api import Locator
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.long]
 
 ASK = """import netviz as nv
 guess = nv.predict("What says `hostname`, <b>here</b>?", ["inside", "lab", "<i>"], "hostname")"""

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 # On the machine itself: the lessons run in labs of their own, and the pages ask for nothing.
-pytestmark = [pytest.mark.browser, pytest.mark.outside(only=True)]
+pytestmark = [pytest.mark.browser, pytest.mark.long, pytest.mark.outside(only=True)]
 
 CHECKOUT = notebooks().parent
 AXE = CHECKOUT / "docs/node_modules/axe-core/axe.min.js"

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from conftest import Visit
     from playwright.sync_api import Locator
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.long]
 
 AXE = notebooks().parent / "docs/node_modules/axe-core/axe.min.js"
 LEVELS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from conftest import Visit
     from playwright.sync_api import Locator
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.long]
 
 # Where each mark begins and ends, and when, is kept as it comes.
 NOTING = """

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -73,6 +73,14 @@ def test_ping_over_a_bridge_and_what_came_before_it() -> None:
     assert [hop.after for hop in request] == [(), (1,), (2,), (3,), (4,)]
     assert "1 received" in seen.output
     assert (seen.status, seen.drops, seen.command) == (0, 0, PING)
+
+
+def test_bridge_that_sends_by_itself_asks_its_fdb_too() -> None:
+    sh(f"{BRIDGE}\nip address add 10.1.1.254/24 dev br0\nping -c1 -W1 10.1.1.2")
+    mac = sh("ip netns exec net2 cat /sys/class/net/veth0/address").strip()
+    (request,) = titled(follow("root", PING), "ICMP echo request")
+    assert way(request) == ["root:br0 out", "root:port2 out", "net2:veth0 in"]
+    assert why(request.hops[1]) == f"br0's FDB: {mac} is behind port2"
 
 
 def test_frame_to_an_unknown_address_is_flooded_and_the_next_is_not() -> None:
@@ -157,15 +165,14 @@ while True:
 
 
 @contextmanager
-def vpn(outer: str, device: str) -> Iterator[None]:
+def vpn(program: str, *words: str, hosts: Iterable[int] = (1, 2)) -> Iterator[None]:
+    """Run a program in net1 and net2, or in one of them, which knows both addresses."""
     running = []
     try:
-        for here, there in ((1, 2), (2, 1)):
-            ends = (f"10.1.1.{here}", f"10.1.1.{there}")
-            command = ["ip", "netns", "exec", f"net{here}", sys.executable, "-c", _VPN]
-            child = subprocess.Popen(
-                [*command, outer, device, *ends], stdout=subprocess.PIPE, text=True
-            )
+        for here in hosts:
+            ends = f"10.1.1.{here}", f"10.1.1.{3 - here}"
+            command = ["ip", "netns", "exec", f"net{here}", sys.executable, "-c", program]
+            child = subprocess.Popen([*command, *words, *ends], stdout=-1, text=True)
             running.append(child)
             assert child.stdout
             assert child.stdout.readline() == "ready\n"
@@ -187,7 +194,7 @@ def test_vpn_over_a_cable_where_there_is_no_tun(outer: str) -> None:
     done
     """
     sh(BRIDGE + cables)
-    with vpn(outer, "vpn1"):
+    with vpn(_VPN, outer, "vpn1"):
         seen = follow("net1", "ping -c1 -W2 10.8.0.2")
     (request,) = titled(seen, "ICMP echo request")
     assert way(request) == [

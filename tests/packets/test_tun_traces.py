@@ -6,15 +6,13 @@ import fcntl
 import os
 import re
 import struct
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
 from net.oracle import sh
 from roads import BRIDGE
-from test_tracer import titled, way, why
+from test_tracer import titled, vpn, way, why
 
 from netviz import bridge
 from netviz.net.discovery import snapshot
@@ -46,29 +44,10 @@ while True:
 NAMED = r"python\S*, pid \d+"
 
 
-@contextmanager
-def vpn(mode: int, *hosts: int) -> Iterator[None]:
-    """Let net1 and net2 have a device of this kind that leads to the other, or just one of them."""
-    running = []
-    try:
-        for here in hosts or (1, 2):
-            ends = f"10.1.1.{here}", f"10.1.1.{3 - here}"
-            command = ["ip", "netns", "exec", f"net{here}", sys.executable, "-c", VPN]
-            child = subprocess.Popen([*command, str(mode), *ends], stdout=-1, text=True)
-            running.append(child)
-            assert child.stdout
-            assert child.stdout.readline() == "ready\n"
-        yield
-    finally:
-        for child in running:
-            child.kill()
-            child.communicate()
-
-
 @pytest.mark.parametrize(("mode", "to"), [(TUN, "10.8.0.2"), (TUN, "fd08::2"), (TAP, "fd08::2")])
 def test_what_is_carried_is_told_as_one_way_and_who_wraps_it(mode: int, to: str) -> None:
     sh(BRIDGE)
-    with vpn(mode):
+    with vpn(VPN, str(mode)):
         seen = follow("net1", f"ping -c1 -W2 {to}")
     (request,) = titled(seen, f"ICMP{'v6' * (':' in to)} echo request")
     assert way(request) == [
@@ -85,7 +64,7 @@ def test_what_is_carried_is_told_as_one_way_and_who_wraps_it(mode: int, to: str)
 
 def test_question_that_goes_through_a_vpn_of_frames_is_followed_too() -> None:
     sh(BRIDGE)
-    with vpn(TAP):
+    with vpn(VPN, str(TAP)):
         seen = follow("net1", "ping -c1 -W2 10.8.0.2")
     (asked,) = titled(seen, "ARP: who has 10.8.0.2?")
     assert way(asked)[0] == "net1:dev0 out"
@@ -95,7 +74,7 @@ def test_question_that_goes_through_a_vpn_of_frames_is_followed_too() -> None:
 
 def test_datagram_that_nobody_unwraps_ends_where_it_ends() -> None:
     sh(BRIDGE)
-    with vpn(TUN, 1):
+    with vpn(VPN, str(TUN), hosts=[1]):
         seen = follow("net1", "ping -c1 -W0.2 10.8.0.2")
     (request,) = titled(seen, "ICMP echo request")
     assert way(request)[-1] == "net2:veth0 in"
@@ -127,7 +106,7 @@ def test_packet_that_a_program_gets_and_keeps_is_delivered_and_no_answer_is_miss
 
 def test_what_a_program_does_stands_in_no_table() -> None:
     sh(BRIDGE)
-    with vpn(TUN):
+    with vpn(VPN, str(TUN)):
         told = diagnose(snapshot(), "net1", "10.8.0.2")
     assert told.works
     assert not told.certain

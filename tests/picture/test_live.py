@@ -288,6 +288,16 @@ def test_live_is_one_until_it_is_stopped() -> None:
         assert second is not first
 
 
+def test_shown_again_it_shows_what_is_so_and_not_what_was() -> None:
+    with following(live) as picture:
+        for number in range(5):
+            sh(f"ip netns add net{number}")
+            assert f"net{number}" in live().frame.alt
+            netviz.reset()
+            assert live().frame.alt == netviz.draw().alt
+    assert picture.trouble is None
+
+
 def test_two_pictures_follow_side_by_side() -> None:
     with following() as one, following() as other:
         sh(PAIR)
