@@ -100,7 +100,7 @@ class Report:
         else:
             verdict = f"{marks[True]} Every lesson can run here."
         if any(_state([finding]) is None for finding in self.findings):
-            verdict += f" {marks[None]} marks what no lesson needs so far."
+            verdict += f" {marks[None]} marks what can be fetched, or no lesson needs so far."
         return verdict
 
 

@@ -73,7 +73,7 @@ class Finding:
 def attempt(probe: Probe) -> Finding:
     """Run a probe's command, here and now, and return how it ended."""
     command = shlex.split(probe.command)
-    program = probe.group == "programs"
+    program = probe.group in ("programs", "components")
     try:
         done = subprocess.run(
             command,
