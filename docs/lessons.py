@@ -3,7 +3,8 @@
 A picture becomes part of its page. A living one becomes a player of what it showed: from its cell
 until the lab is emptied, or until the next one; a recording becomes a player of itself, and so
 does a packet's journey, whose tables stand there where nothing plays. A question has its options
-as a list, and what happened in this run is folded. Other HTML that a cell shows is left as it is.
+as a list, and what happened in this run is folded, as is text of many lines. Other HTML that a cell
+shows is left as it is.
 """
 
 from __future__ import annotations
@@ -33,6 +34,9 @@ _EMPTIES = re.compile(r"\breset\(\)")
 _ASKS = re.compile(r"(\w+ = )?nv\.predict\(|\w+\.reveal\(")
 _GUESS = re.compile('<p class="nv-guess">.*?</p>')
 _HAPPENED = "<details><summary>What happened</summary>{}</details>"
+_LONG = 60
+_FOLDED = """<details><summary>All {} lines</summary><div class="nv-revealed"><pre>{}</pre></div>
+</details>"""
 _BINDER = "https://mybinder.org/v2/gh/{repository}/HEAD?urlpath=lab/tree/{name}"
 
 
@@ -94,6 +98,16 @@ def _show(cell: NotebookNode, run: Executed, index: int) -> None:
             data["text/html"] = _HAPPENED.format(told)
         elif "text/html" in data and "image/svg+xml" in data:  # One of netviz, not another's.
             data["text/html"] = figures.figure(data.pop("image/svg+xml"))
+        _fold(output)
+
+
+def _fold(output: NotebookNode) -> None:
+    """Let text of many lines that was printed be one line, behind which the others are."""
+    count = output.get("text", "").count("\n")
+    if count > _LONG:
+        told = {"text/html": _FOLDED.format(count, escape(output.pop("text")))}
+        output.pop("name")
+        output.update(output_type="display_data", data=told, metadata={})
 
 
 def _lives(cell: NotebookNode) -> bool:

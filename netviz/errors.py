@@ -7,7 +7,7 @@
     ├── KernelError       the kernel refused a request; carries errno
     ├── TopologyError     a network was declared that cannot be
     ├── DiscoveryError    the machine's namespaces could not be read
-    ├── ComponentError    a program that a lesson needs cannot be had
+    ├── ComponentError    a program that a lesson needs cannot be had, or fails
     ├── TraceError        packets cannot be followed
     └── ExerciseError     an exercise was asked something it cannot judge
 
@@ -74,7 +74,7 @@ class DiscoveryError(NetvizError):
 
 
 class ComponentError(NetvizError):
-    """A program that a lesson needs cannot be had."""
+    """A program that a lesson needs cannot be had, or fails."""
 
 
 class TraceError(NetvizError):

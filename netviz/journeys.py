@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from netviz.model import JSON, Snapshot
 
 DELIVERED, DISCARDED, LOST = "delivered", "discarded", "lost"
+HANDED = "handed to"
+"""How the reason begins where a packet was delivered to a program, which does what it likes."""
 
 
 @dataclass(frozen=True, slots=True)

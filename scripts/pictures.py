@@ -87,7 +87,6 @@ NETWORKS = {
         for pair in 1:veth9d60519b 2:vethc025ce1c; do
             n=${pair%:*} port=${pair#*:}
             ip netns add pod$n
-            ip -n pod$n link set lo up
             ip link add $port type veth peer name eth0 address 02:00:00:00:00:0$n netns pod$n
             ip link set $port master cni0 up
             ip -n pod$n address add 10.244.0.$((n + 1))/24 dev eth0
@@ -100,9 +99,8 @@ NETWORKS = {
         for pair in 1:2 2:5; do
             n=${pair%:*}
             ip netns add net$n
-            ip -n net$n link set lo up
             ip link add ovs-veth$((n - 1)) type veth \
-                peer name veth$((n - 1)) address 02:00:00:00:00:0$n netns net$n
+                peer name veth$((n - 1)) address 02:00:00:00:00:0${pair#*:} netns net$n
             ip link set ovs-veth$((n - 1)) up
             ip -n net$n address add 10.1.1.${pair#*:}/24 dev veth$((n - 1))
             ip -n net$n link set veth$((n - 1)) up

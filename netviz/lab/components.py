@@ -145,19 +145,20 @@ def known() -> dict[str, Component]:
 
 def standing(component: Component) -> Standing:
     """Return how it stands with a component: on the machine, fetched, or why it is neither."""
-    tree, note = trees.fetched().get(component.name, (None, {}))
     why = ""
-    if not (tree and tree.name in laid()) and all(map(place, component.programs)):
+    fetched = trees.fetched().get(component.name, [])
+    if not (fetched and fetched[0][0].name in laid()) and all(map(place, component.programs)):
         version = _asked(component.version)
         if component.fits(version):
             return Standing(component, "the machine", version)
         why = f"this machine's, {version or 'of no version'}, is older than {component.oldest}"
-    if tree and lacking(component, tree):
-        why = f"what was fetched lacks '{lacking(component, tree)[0]}'"
-    elif tree and component.fits(note["version"]):
-        return Standing(component, "fetched", note["version"], note["size"], tree)
-    elif tree:
-        why = f"what was fetched, {note['version']}, is older than {component.oldest}"
+    for tree, note in fetched:
+        if lacks := lacking(component, tree):
+            why = f"what was fetched lacks '{lacks[0]}'"
+        elif component.fits(note["version"]):
+            return Standing(component, "fetched", note["version"], note["size"], tree)
+        else:
+            why = f"what was fetched, {note['version']}, is older than {component.oldest}"
     return Standing(component, why=why)
 
 
@@ -202,7 +203,7 @@ def needs(*names: str) -> Provision:
         raise ComponentError(
             f"cannot lay what was fetched over /usr: {error.strerror}",
             command="mount -t overlay -o lowerdir=… overlay /usr",
-            remedy="start the lab anew",
+            remedy="start the lab anew, or install what is needed",
         ) from error
     return Provision(standings)
 

@@ -39,9 +39,10 @@ def recipe(namespace: str | None = None) -> Service:
 def _has_images(name: str) -> bool:
     """Tell whether an engine has its last image. Equivalent to: ``docker image inspect busybox``.
 
-    Raises ``OSError`` where none answers.
+    Raises ``OSError`` where none answers within a second.
     """
     with socket.socket(socket.AF_UNIX) as engine:
+        engine.settimeout(1)
         engine.connect(f"/run/{name}.sock")
         engine.sendall(f"GET /images/{_LAST_IMAGE}/json HTTP/1.0\r\nHost: docker\r\n\r\n".encode())
         return b" 200 " in engine.recv(64)

@@ -43,6 +43,8 @@ def fetch(*names: str, heard: Callable[[str, str], object] = lambda *_: None) ->
 
 def _fetch(component: Component, heard: packages.Heard) -> None:
     with packages.archive([component.name], component.remedy, heard) as archive:
+        if standing(component).origin:  # Another has fetched it meanwhile.
+            return
         asked = archive.known(component.packages)
         needed = archive.needed(asked)
         version = "".join(version_in(each.version) for each in needed if each.name == asked[0])

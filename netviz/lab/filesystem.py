@@ -14,12 +14,14 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import os
 import re
 import stat
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
+from netviz.lab.scripts import put
 from netviz.lab.syscalls import (
     MS_BIND,
     MS_MOVE,
@@ -60,6 +62,7 @@ LAYERS = PRIVATE / "usr"
 """The ``usr`` of each tree that lies over /usr, and the machine's own."""
 
 _MACHINE = "machine"
+_NEW = PRIVATE / "new"  # Where what is to be /usr is made ready.
 
 
 def build(
@@ -90,6 +93,7 @@ def build(
     _name(layers)
     with contextlib.suppress(OSError):  # Who needs one asks again, and is told.
         lay(tools)
+    put(PRIVATE / "bin")
     _etc(copied)
     _dev()
     _proc(next_pid)
@@ -103,30 +107,70 @@ def show_namespaces() -> None:
 
 
 def lay(trees: Iterable[Path]) -> None:
-    """Lay the ``usr`` of trees over /usr, unless they lie there already.
+    """Lay the ``usr`` of trees over /usr, unless they lie there already, as they are now.
 
     Equivalent to: ``mount -t overlay -o lowerdir=NEW:OLD:MACHINE overlay /usr``. The machine's own
     /usr is kept apart for that: the kernel stacks no more than two overlays, and in a container
     one is there already.
     """
-    below = laid()
-    new = [tree for tree in trees if tree.name not in below]
-    if not new:
-        return
-    _name({tree.name: tree / "usr" for tree in new})
-    layers = [*(tree.name for tree in new), *below, _MACHINE]
-    lower = ":".join(str(LAYERS / name) for name in layers)
-    mount("overlay", "/usr", "overlay", MS_RDONLY, f"userxattr,lowerdir={lower}")
+    with (PRIVATE / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # Of two at once, each would hide what the other lays.
+        below = laid()
+        every = {tree.name: tree / "usr" for tree in trees}
+        new = {name: usr for name, usr in every.items() if _number(usr) != below.get(name)}
+        if not new:
+            return
+        _name(new)
+        named = [name for name in below if name not in new and (LAYERS / name).exists()]
+        layers = [LAYERS / name for name in (*new, *named)]
+        source = "".join(f":{layer.name}={_number(layer)}" for layer in layers)
+        _compose(_NEW, [*layers, LAYERS / _MACHINE], list(mount_points()), f"netviz{source}")
+        mount(str(_NEW), "/usr", flags=MS_MOVE)
+        put(PRIVATE / "bin")
 
 
-def laid() -> list[str]:
-    """Return the names of the trees that lie over /usr in this lab, the uppermost first."""
-    names: list[str] = []
+def laid() -> dict[str, int]:
+    """Return the names of the trees that lie over /usr in this lab, the uppermost first.
+
+    With each is the number of its ``usr``: a tree that was fetched anew has another.
+    """
+    names: dict[str, int] = {}
     for line in Path("/proc/self/mountinfo").read_text(errors="surrogateescape").splitlines():
         fields = line.split()
         if fields[4] == "/usr":  # The last is the one that is seen.
-            names = re.findall(rf"{LAYERS}/([\w.-]+)", fields[-1])
-    return [name for name in names if name != _MACHINE]
+            names = {name: int(it) for name, it in re.findall(r":([\w.-]+)=(\d+)", fields[-2])}
+    return names
+
+
+def _number(folder: Path) -> int:
+    return folder.stat().st_ino
+
+
+def _compose(target: Path, folders: list[Path], mounts: list[Path], source: str) -> None:
+    """Mount folders over one another on ``target``, the machine's last.
+
+    The kernel lays nothing over a folder below which the machine has mounted something: it might
+    show what that hides. There, what is in the folder is shown piece by piece.
+    """
+    if not any(folders[-1] in point.parents for point in mounts):
+        lower = ":".join(map(str, folders))
+        mount(source, str(target), "overlay", MS_RDONLY, f"userxattr,lowerdir={lower}")
+        return
+    mount(source, str(target), "tmpfs", MS_NOSUID | MS_NODEV, "mode=755")
+    for name in {name for folder in folders for name in os.listdir(folder)}:  # noqa: PTH208
+        here = target / name
+        found = [folder / name for folder in folders if os.path.lexists(folder / name)]
+        inner = [each for each in found if each.is_dir() and not each.is_symlink()]
+        if found[0] not in inner:
+            here.symlink_to(found[0])
+            continue
+        here.mkdir()
+        if inner[1:]:
+            _compose(here, inner, mounts, source)
+        else:
+            mount(str(inner[0]), str(here), flags=MS_BIND | MS_REC)
+            set_read_only(str(here))
+    set_read_only(str(target))
 
 
 def _name(layers: Mapping[str, Path]) -> None:
@@ -180,13 +224,10 @@ def _contents(folder: str, names: Iterable[str]) -> dict[str, bytes]:
 
 def _run() -> None:
     mount("tmpfs", "/run", "tmpfs", MS_NOSUID | MS_NODEV, "mode=755")
-    parts = ("bin", "etc", "work", f"usr/{_MACHINE}")
+    parts = ("bin", "etc", "new", "work", f"usr/{_MACHINE}")
     for folder in ("netns", "lock", "user/0", *(f"netviz/{part}" for part in parts)):
         Path("/run", folder).mkdir(parents=True)
     Path("/run/user/0").chmod(0o700)
-    sudo = PRIVATE / "bin/sudo"
-    sudo.write_bytes((Path(__file__).parent / "sudo").read_bytes())
-    sudo.chmod(0o755)
 
 
 def _etc(copied: dict[str, bytes]) -> None:

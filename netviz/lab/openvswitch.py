@@ -15,7 +15,6 @@ import os
 import shutil
 import socket
 import subprocess
-from contextlib import suppress
 from pathlib import Path
 
 from netviz.errors import ComponentError
@@ -23,7 +22,6 @@ from netviz.lab.filesystem import PRIVATE
 from netviz.lab.sandbox import must_be_inside
 from netviz.lab.services import Service
 
-_WRAPPED = ("ovs-vsctl", "ovs-ofctl", "ovs-appctl", "ovs-dpctl", "ovsdb-client", "ovs-without-tun")
 _SCHEMA = Path("/usr/share/openvswitch/vswitch.ovsschema")
 # Where Debian has it; installed, it would be linked into /usr/sbin.
 _SWITCH = "/usr/lib/openvswitch-switch/ovs-vswitchd"
@@ -77,7 +75,7 @@ def tun_is_open() -> bool:
 
 
 def _prepare(folder: Path, datapath: str) -> None:
-    """Make a host's folder, with an empty database, and wrap the programs."""
+    """Make a host's folder, with an empty database."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     try:
@@ -96,12 +94,6 @@ def _prepare(folder: Path, datapath: str) -> None:
         ) from error
     # The wrapper reads it: which kind of switch a new bridge shall be.
     (folder / "datapath").write_text(f"{datapath}\n")
-    wrapper = PRIVATE / "bin/ovs"
-    shutil.copy(Path(__file__).with_name("ovs"), wrapper)
-    wrapper.chmod(0o755)
-    for program in _WRAPPED:
-        with suppress(FileExistsError):
-            wrapper.with_name(program).symlink_to(wrapper.name)
 
 
 def _control(folder: Path) -> Path:
@@ -110,6 +102,9 @@ def _control(folder: Path) -> Path:
 
 
 def _answers(path: Path) -> bool:
+    """Tell whether a daemon answers; for one that is stopped, the kernel takes the question."""
     with socket.socket(socket.AF_UNIX) as asking:
+        asking.settimeout(1)
         asking.connect(str(path))
-        return True
+        asking.sendall(b'{"id": 0, "method": "echo", "params": []}')
+        return bool(asking.recv(1))

@@ -39,6 +39,7 @@ _VARIANT = re.compile(r"\.(db|openbsd)$")
 _INSTALL = ("apt-get", "install", "-y", "--no-install-recommends")
 _URI = re.compile(r"'(?:file:(.*)|.*)' (([^_]+)_([^_]+)_\S+) (\d+)")
 _TELLING = ("No space left on device", "Failed to fetch", "E: ")
+_UNREACHED = re.compile("resolv|connect")  # In apt's words.
 _HARDLY_ANY = 1_000_000  # Bytes.
 _STATUS = re.compile(r"dlstatus:\d+:(\d+)[^:]*:(.*)")
 _PRIVATE = (
@@ -145,10 +146,17 @@ def archive(wanted: Sequence[str], remedy: str, heard: Heard = lambda _: None) -
     no network, no room. ``remedy`` is what to type when that is mended.
     """
     names, kept = ", ".join(f"'{name}'" for name in wanted), cache()
+    usual = os.umask(0o022)  # Others may use what root has fetched.
     try:
         kept.mkdir(parents=True, exist_ok=True)
-        with (kept / "lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with (kept / "lock").open("a") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                heard("waiting for another fetch")
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            # Killed, we leave apt at work: it has the lock until it ends.
+            os.set_inheritable(lock.fileno(), True)
             # What a killed fetch left, for nobody else is at work now.
             for left in kept.glob("fetching-*"):
                 shutil.rmtree(left, ignore_errors=True)
@@ -165,8 +173,11 @@ def archive(wanted: Sequence[str], remedy: str, heard: Heard = lambda _: None) -
         why = str(error)
         if isinstance(error, OSError):
             why = f"'{error.filename or kept}': {error.strerror}"
-        room = "make room, or name another folder in XDG_CACHE_HOME; " if " space" in why else ""
-        raise ComponentError(f"cannot fetch {names}: {why}", remedy=room + remedy) from error
+        first = "make room, or name another folder in XDG_CACHE_HOME; " if " space" in why else ""
+        first = first or ("with a network, " if _UNREACHED.search(why) else "")
+        raise ComponentError(f"cannot fetch {names}: {why}", remedy=first + remedy) from error
+    finally:
+        os.umask(usual)
 
 
 def unpack(packages: Sequence[str], target: Path) -> None:
@@ -204,6 +215,7 @@ def _run(
 ) -> tuple[str, str]:
     """Return what a command said, and its complaints; ``before`` are those of another."""
     read, write = os.pipe()
+    os.set_inheritable(write, True)
     options = [f"-oAPT::Status-Fd={write}"] if heard else []
     with (
         open(read, errors="replace") as status,  # noqa: PTH123 (it is a descriptor)
@@ -216,7 +228,7 @@ def _run(
                 stdin=subprocess.DEVNULL,
                 stdout=said,
                 stderr=complained,
-                pass_fds=[write],
+                close_fds=False,
                 env={**os.environ, "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"},
             )
         except FileNotFoundError as error:

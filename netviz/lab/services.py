@@ -6,6 +6,7 @@ a file: its number, and when it began, for numbers are used again. It never outl
 
 from __future__ import annotations
 
+import fcntl
 import os
 import select
 import shlex
@@ -76,8 +77,8 @@ class Service:
     def pid(self) -> int | None:
         """Its process; None where it does not run. Equivalent to: ``pgrep``."""
         with suppress(OSError, ValueError):
-            pid, began = map(int, self._noted.read_text().split())
-            return pid if _began(pid) == began else None
+            number, began = self._noted.read_text().split()
+            return int(number) if _runs(int(number), began) else None
         return None
 
     @property
@@ -87,7 +88,7 @@ class Service:
 
     @property
     def log(self) -> str:
-        """What it has said."""
+        """What it has said since it was started last."""
         with suppress(FileNotFoundError):
             return self.log_path.read_text(errors="replace")
         return ""
@@ -99,25 +100,23 @@ class Service:
         where it ends or is not ready in time, and ``SandboxError`` outside a lab.
         """
         must_be_inside(f"start '{self.name}'")
+        launched: list[tuple[Service, int]] = []
         try:
-            for each in self.after:
-                each.start()
-            if not self.running:
-                self._launch()
-            self._wait()
+            self._start(launched)
         except BaseException:
-            self.stop()
+            for each, group in reversed(launched):
+                each._stop()
+                with suppress(ProcessLookupError):  # One that ended may have left a child.
+                    os.killpg(group, signal.SIGKILL)
             raise
         return self
 
     def stop(self) -> None:
-        """Ask it to end, kill it where it does not, then stop what it came after.
+        """Ask it to end, kill what is left of it, then stop what it came after.
 
-        Equivalent to: ``kill PID``, and ``kill -KILL`` of its process group.
+        Equivalent to: ``kill PID``, and ten seconds later ``kill -KILL`` of its process group.
         """
-        if pid := self.pid:
-            _end(pid)
-        self._noted.unlink(missing_ok=True)
+        self._stop()
         for each in reversed(self.after):
             each.stop()
 
@@ -132,7 +131,19 @@ class Service:
         state = f"running, pid {self.pid}" if self.running else "not running"
         return f"{self.name}{where}: {state} (log: {self.log_path})"
 
-    def _launch(self) -> None:
+    def _start(self, launched: list[tuple[Service, int]]) -> None:
+        for each in self.after:
+            each._start(launched)
+        if not self.running:
+            self._launch(launched)
+        self._wait()
+
+    def _stop(self) -> None:
+        if pid := self.pid:
+            _end(pid)
+        self._noted.unlink(missing_ok=True)
+
+    def _launch(self, launched: list[tuple[Service, int]]) -> None:
         command = self.command
         if self.namespace:
             if self.namespace not in {each.name for each in _NAMESPACES.iterdir()}:
@@ -141,7 +152,13 @@ class Service:
             # Not `ip netns exec`, which mounts another /sys.
             command = ["nsenter", f"--net={_NAMESPACES / self.namespace}", "--", *command]
         _FOLDER.mkdir(exist_ok=True)
-        kept = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+        with self.log_path.open("a") as log:
+            fcntl.flock(log, fcntl.LOCK_EX)  # Two that start it at once start one.
+            if not self.running:
+                launched.append((self, self._spawn(command)))
+
+    def _spawn(self, command: list[str]) -> int:
+        kept = os.O_WRONLY | os.O_TRUNC | os.O_APPEND
         try:
             pid = os.posix_spawnp(
                 command[0],
@@ -160,7 +177,8 @@ class Service:
         except OSError as error:
             why = f"'{command[0]}': {error.strerror}"
             raise self._error(why, f"run: netviz components fetch {self.name}") from error
-        self._noted.write_text(f"{pid} {_began(pid) or 0}")
+        self._noted.write_text(f"{pid} {_told(pid)[_BEGAN]}")
+        return pid
 
     def _wait(self) -> None:
         deadline = time.monotonic() + self.patience
@@ -202,15 +220,25 @@ def service(name: str, namespace: str | None = None) -> Service:
     return cast("Service", recipe(namespace)).start()
 
 
-def _began(pid: int) -> int | None:
-    """Return when a process began, in ticks since the machine did; None where it is gone."""
+def _runs(pid: int, began: str) -> bool:
+    """Tell whether a process runs that began then; the number may be another's by now."""
+    told = _told(pid)
+    if told[_BEGAN] != began:
+        return False
+    if told[_STATE] not in "ZX":
+        return True
+    _reap(pid)
+    return False
+
+
+def _reap(pid: int) -> None:
     with suppress(ChildProcessError):
         os.waitpid(pid, os.WNOHANG)  # Ours, and dead, it would stay a zombie.
-    try:
-        told = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
-    except OSError:
-        return None
-    return None if told[_STATE] in "ZX" else int(told[_BEGAN])
+
+
+def _told(pid: int) -> list[str]:
+    """Return what the kernel tells of a process, from its state on. Raises ``OSError``."""
+    return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
 
 
 def _end(pid: int) -> None:
@@ -218,12 +246,12 @@ def _end(pid: int) -> None:
         process = os.pidfd_open(pid)
         try:
             signal.pidfd_send_signal(process, signal.SIGTERM)
-            if not _gone(process, _GRACE):
-                os.killpg(pid, signal.SIGKILL)
-                _gone(process, _GRACE)
+            _gone(process, _GRACE)
+            os.killpg(pid, signal.SIGKILL)  # What it has left behind, too.
+            _gone(process, _GRACE)
         finally:
             os.close(process)
-    _began(pid)
+    _reap(pid)
 
 
 def _gone(process: int, patience: float) -> bool:

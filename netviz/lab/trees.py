@@ -24,6 +24,7 @@ SHARED = Path("/var/cache/netviz")
 
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _NOTE = "component.json"
+_PARTS = {"version", "size", "programs", "instead"}
 _WRITABLE_BY_OTHERS = 0o022
 
 Note = dict[str, Any]
@@ -32,21 +33,24 @@ Note = dict[str, Any]
 
 def trees() -> tuple[Path, ...]:
     """Return the fetched trees of what the machine lacks; a small file is read for each."""
-    return tuple(tree for tree, note in fetched().values() if not _is_needless(note))
+    first = (each[0] for each in fetched().values())
+    return tuple(tree for tree, note in first if not _is_needless(note))
 
 
-def fetched() -> dict[str, tuple[Path, Note]]:
-    """Return each component's tree and note: the user's own before those that root has fetched."""
-    found: dict[str, tuple[Path, Note]] = {}
+def fetched() -> dict[str, list[tuple[Path, Note]]]:
+    """Return each component's trees and notes: the user's own before what root has fetched."""
+    found: dict[str, list[tuple[Path, Note]]] = {}
     ending = named("")
     for kept in (own_cache(), SHARED):
         with suppress(OSError):  # There is none, or it is closed to this user.
-            if kept == SHARED and not _is_roots(kept):
+            own = kept != SHARED and kept.stat().st_uid == os.geteuid()
+            if not (own or _is_roots(kept)):  # With sudo, "own" may be another user's.
                 continue
             for tree in sorted(each for each in kept.iterdir() if each.name.endswith(ending)):
                 with suppress(OSError, ValueError):
                     told = json.loads((tree / _NOTE).read_text())
-                    found.setdefault(tree.name.removesuffix(ending), (tree, told))
+                    if isinstance(told, dict) and told.keys() >= _PARTS:
+                        found.setdefault(tree.name.removesuffix(ending), []).append((tree, told))
     return found
 
 

@@ -80,9 +80,10 @@ def call(plugin: str, env: Mapping[str, str], config: Json) -> Call:
         answer = json.loads(done.stdout or "{}")
     except ValueError:
         answer = None
-    if not isinstance(answer, dict) or (done.returncode and "msg" not in answer):
+    failed = done.returncode != 0 or not isinstance(answer, dict)
+    if not isinstance(answer, dict) or (failed and "msg" not in answer):
         answer = {"msg": (done.stderr or done.stdout).decode(errors="replace").strip()}
-    return Call(program, told, config, answer, done.returncode != 0)
+    return Call(program, told, config, answer, failed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +148,9 @@ class Network:
             for plugin in self.config["plugins"]:
                 kept["result"] = self._call("ADD", plugin, kept)
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(json.dumps(kept))
+            new = path.with_name(f".{path.name}")  # The result is whole, or not there.
+            new.write_text(json.dumps(kept))
+            new.rename(path)
         except BaseException:
             with suppress(ComponentError):
                 self._delete(kept)

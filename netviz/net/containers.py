@@ -135,7 +135,7 @@ def _clue(pid: int, climbed: dict[int, Clue | None]) -> Clue | None:
         while parent > 1 and parent not in climbed and len(way) < _MOST_PARENTS:
             way.append(parent)
             arguments = _read(parent, "cmdline").split(b"\0")
-            clue = in_command([os.fsdecode(it) for it in arguments])
+            clue = in_command([it.decode(errors="replace") for it in arguments])
             if clue:
                 break
             parent = _status(parent, _PARENT)
@@ -196,7 +196,7 @@ def _hostnames(pids: Iterable[int]) -> dict[int, str]:
                     setns(fd, CLONE_NEWUTS)
                 finally:
                     os.close(fd)
-                names[pid] = os.uname().nodename
+                names[pid] = os.fsencode(os.uname().nodename).decode(errors="replace")
         return {pid: name for pid, name in names.items() if name != ours}
 
     return aside(work) if asked else {}

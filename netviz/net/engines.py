@@ -137,6 +137,7 @@ def _asked(path: str, engine: str, root: int) -> Told:
     from http.client import HTTPConnection, HTTPException  # It takes longer to import than to ask.
 
     connection = HTTPConnection("engine")
+    connection.auto_open = 0  # One that hangs up is not looked for in the network.
     with _Wire(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as wire:
         wire.end = time.monotonic() + PATIENCE
         wire.settimeout(PATIENCE)

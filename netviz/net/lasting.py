@@ -50,7 +50,7 @@ def lasting(snapshot: Snapshot, *, exact: bool) -> Snapshot:
     for those that a neighbour or a forwarding entry names.
     """
     riders = {(link.lower.key, link.mac) for _, link in snapshot if link.lower}
-    spaces = [_of(_unswitched(namespace), riders) for namespace in snapshot.namespaces]
+    spaces = [_of(unswitched(namespace), riders) for namespace in snapshot.namespaces]
     if not exact:
         named = {each.mac for space in spaces for each in space.neighbours}
         named |= {each.mac for space in spaces for each in space.fdb}
@@ -168,8 +168,8 @@ def _unmade(space: Namespace, link: Interface) -> str:
     return next((why for so, why in reasons if so), "")
 
 
-def _unswitched(space: Namespace) -> Namespace:
-    """Return a namespace without what Open vSwitch made in it."""
+def unswitched(space: Namespace) -> Namespace:
+    """Return a namespace without what Open vSwitch made in it, and with its ports unplugged."""
     own = {it.name for it in space.interfaces if it.unreal or it.kind in _SWITCHED} | behind(space)
     if not own:
         return space

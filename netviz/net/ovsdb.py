@@ -74,6 +74,7 @@ class Daemon:
                 break
             data += piece
             if piece.endswith(b"}"):  # Perhaps it is whole by now.
+                self._left()
                 try:
                     told = json.loads(data)
                 except json.JSONDecodeError:

@@ -272,6 +272,7 @@ class Asking:
         mine = [a for a in self.wires.links[key].addresses if a.local == asks]
         best = self.mends.straight(space, to, route) if route else None
         text = text if owners else f"{text}: nobody here has it"
+        best = best if owners else self.gates.written.get(address, best)
         best = best or self.mends.given(key, address, mine[0] if mine else None)
         best = best or self.mends.fewer(key, address)
         return Step(text, False, where, show, best)

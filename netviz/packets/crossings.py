@@ -9,11 +9,13 @@ a packet of the host's own, to the port below; or the other way round.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from netviz.journeys import DISCARDED, LOST, Hop, Reason, Rewrite
 from netviz.model import Endpoint
-from netviz.packets.flows import TAGGED, DoubtError
+from netviz.packets.flows import PROTOCOLS, TAGGED, DoubtError
+from netviz.packets.headers import address, mac
 from netviz.packets.pipelines import Stage
 from netviz.packets.typed import typed
 
@@ -33,6 +35,9 @@ _FIELDS: dict[str, dict[str, str]] = {
     "ICMP": {"icmp_type": "type", "icmp_code": "code"},
     "ICMPv6": {"icmp_type": "type", "icmp_code": "code"},
 }
+_ENDS = {"src": "source", "dst": "destination"}
+_LAYERS = {"dl": ("Ethernet", 6), "nw": ("IPv4", 4), "ipv6": ("IPv6", 16)}
+"""Whose end it is, by the first word of its field's name, and how many bytes it has."""
 
 
 def fields(parts: Sequence[Part]) -> Fields:
@@ -84,12 +89,25 @@ def stopped(spot: Spot, bridge: Key, facts: Facts) -> tuple[str, Reason]:
     ends = [links[way[-1].port] for way in found.ways]
     ends = [end for end in ends if end.running or end.kind != "openvswitch"]
     if not ends:
-        why = found.dropped or [Reason(f"no port of {name} takes it", show)]
+        why = [way[-1].reasons[-1] for way in found.dropped]
+        why = why or [Reason(f"no port of {name} takes it", show)]
         return DISCARDED if found.known else LOST, why[-1]
     text = f"{name} would send it by {', '.join(end.name for end in ends)}"
     idle = [end.name for end in ends if not end.running]
     text += f", but {idle[0]} is down" if idle else ", and no table that is read here tells why not"
     return LOST, Reason(text, show)
+
+
+def swallowed(spot: Spot, facts: Facts) -> tuple[Hop, ...]:
+    """Return the hops of a tunnel's packet that Open vSwitch took in, to where it is lost there.
+
+    They are none for what is no tunnel's, and where a snapshot does not tell what became of it.
+    """
+    links, came = facts.relations.links.items(), spot.packet.direction == "in"
+    for tunnel in (key for key, it in links if it.unreal and key[0] == spot.key[0]):
+        if came and _belongs(facts, tunnel, spot, sent=False):
+            return _Crossing(spot, facts).lost(tunnel)
+    return ()
 
 
 class _Crossing:
@@ -119,14 +137,39 @@ class _Crossing:
 
     def unwrapped(self, spot: Spot, tunnel: Key) -> Iterator[Hop]:
         """Yield the bridges below a tunnel, the tunnel, and those from there on."""
-        parts, number = self._before.parts, _network(self._before.parts)
+        yield from self._taken_out(tunnel)
+        yield from self._hops(tunnel, self._inner(), lambda stage: stage.port == spot.key)
+
+    def lost(self, tunnel: Key) -> tuple[Hop, ...]:
+        """Return the hops from a tunnel's port to the bridge where what is in it is lost."""
+        try:
+            found = self._facts.pipelines.passage(tunnel, self._inner())
+        except DoubtError:
+            return ()
+        ways = [way for way in found.ways if self._relations.is_switch(way[-1].port)]
+        if not (ends := found.dropped or ways) or len(ways) < len(found.ways):
+            return ()
+        *hops, last = (*self._taken_out(tunnel), *self._along(ends[-1], self._inner()))
+        why = last.reasons[-1]
+        if not found.dropped:
+            vlan = found.vlans.get(last.where.key)
+            text = f"no port of {last.where.name} takes it" + (f" in VLAN {vlan}" if vlan else "")
+            why = Reason(text, typed(self._space, "ovs-vsctl", "show"))
+        return (*hops, replace(last, fate=DISCARDED if found.known else LOST, end=why))
+
+    def _taken_out(self, tunnel: Key) -> Iterator[Hop]:
+        """Yield the bridges below a tunnel, and the tunnel."""
         if below := self._relations.switch(self._before.key):
-            came = fields(parts)
+            came = fields(self._before.parts)
             yield from self._hops(self._before.key, came, lambda stage: stage.port == below)
+        number = _network(self._before.parts)
         yield self._tunnel(tunnel, "unwrapped", f"from {self._before.ends[0]}", number)
+
+    def _inner(self) -> Fields:
+        """Return the fields of the frame in a tunnel's packet."""
+        parts = self._before.parts
         inner = next(n for n, part in enumerate(parts) if part.name == "VXLAN") + 1
-        frame = fields(parts[inner:]) | {"tun_id": number or 0}
-        yield from self._hops(tunnel, frame, lambda stage: stage.port == spot.key)
+        return fields(parts[inner:]) | {"tun_id": _network(parts) or 0}
 
     def _number(self, tunnel: Key, chosen: int) -> object:
         """Return the VNI that a tunnel sends with: its own, or what a flow has chosen."""
@@ -135,13 +178,16 @@ class _Crossing:
 
     def _hops(self, came: Key, frame: Fields, fits: Callable[[Stage], bool]) -> Iterator[Hop]:
         """Yield a hop for each bridge on the way from a port to where it fits."""
-        links, tag = self._relations.links, frame.get("vlan_tci", 0)
-        for stage in self._way(came, frame, fits):
-            name, now = links[stage.bridge].name, stage.fields.get("vlan_tci", 0)
-            change = (Rewrite("802.1Q", "VLAN", _vlan(tag), _vlan(now)),) if tag != now else ()
-            yield self._hop(stage.bridge, f"Open vSwitch {name}", stage.reasons, change)
-            tag, port = now, links[stage.port]
-            if port.kind == "patch" and port.peer:
+        return self._along(self._way(came, frame, fits), frame)
+
+    def _along(self, way: tuple[Stage, ...], frame: Fields) -> Iterator[Hop]:
+        """Yield a hop for each bridge of a way, with what it changes in a frame."""
+        links = self._relations.links
+        for number, stage in enumerate(way, 1):
+            name, changes = links[stage.bridge].name, tuple(_changes(frame, stage.fields))
+            yield self._hop(stage.bridge, f"Open vSwitch {name}", stage.reasons, changes)
+            frame, port = stage.fields, links[stage.port]
+            if port.kind == "patch" and port.peer and number < len(way):
                 yield self._hop(stage.port, f"patch port of {name}", (), (), "out")
                 yield self._hop(port.peer.key, "the far end of the patch cable", (), (), "in")
 
@@ -190,6 +236,25 @@ def _belongs(facts: Facts, tunnel: Key, outer: Spot, sent: bool) -> bool:
     told: dict[str, Any] = {"id": "flow", "remote": outer.ends[sent], **link.parameters}
     fits = told["id"] in ("flow", number) and told["remote"] == outer.ends[sent]
     return link.kind == "vxlan" and fits
+
+
+def _changes(old: Fields, new: Fields) -> Iterator[Rewrite]:
+    """Yield what a bridge changes in a frame, in the words of its headers."""
+    tags = [_vlan(each.get("vlan_tci", 0)) for each in (old, new)]
+    if tags[0] != tags[1]:
+        yield Rewrite("802.1Q", "VLAN", tags[0], tags[1])
+    stream = "TCP" if old.get("nw_proto") == PROTOCOLS["tcp"] else "UDP"
+    for name in old:
+        layer, _, end = name.partition("_")
+        if end in _ENDS and new[name] != old[name]:
+            header, size = _LAYERS.get(layer, (stream, 2))
+            was, now = (each[name].to_bytes(size, "big") for each in (old, new))
+            told = mac if layer == "dl" else address if size > 2 else _port
+            yield Rewrite(header, _ENDS[end] + " port" * (size == 2), told(was), told(now))
+
+
+def _port(raw: bytes) -> str:
+    return str(int.from_bytes(raw, "big"))
 
 
 def _vlan(tci: int) -> str:

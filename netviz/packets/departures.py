@@ -29,26 +29,35 @@ def departures(wires: Wires, came: Key, tags: Tags, frame: Frame) -> Iterator[De
     """Yield where a frame goes that came in at a port, or from a bridge's own stack."""
     relations, found, doubt = wires.relations, Passage(), ""
     switch = relations.switch(came) or came
+    known = _fields(frame, tags)
     try:
-        found = wires.pipelines.passage(came, _fields(frame, tags))
+        found = wires.pipelines.passage(came, known)
     except DoubtError as error:
         doubt = f"what {wires.told(switch)} does with it is not in a snapshot: {error}"
     for way in found.ways:
         end = way[-1].port
         own = wires.links[end].kind == "openvswitch"
-        yield ("at", end, ()) if own else ("out", end, _tags(wires, way[-1])), wires.down(end)
+        step = wires.down(end)
+        changed = {name for name, value in known.items() if way[-1].fields[name] != value}
+        if not step and changed - {"vlan_tci", "tun_id"}:  # Who gets it then is not walked here.
+            text = f"a flow of {wires.told(way[-1].bridge)} rewrites it"
+            step = replace(wires.shows(end, text, None), command=way[-1].reasons[0].command)
+        yield ("at", end, ()) if own else ("out", end, _tags(wires, way[-1])), step
     ends = {came, *(way[-1].port for way in found.ways)}
-    why = found.dropped[-1] if found.dropped else None
+    why = found.dropped[-1][-1].reasons[-1] if found.dropped else None
     for bridge in relations.fabric(switch):
         for port in (bridge, *relations.ports[bridge]):
             if port in ends or wires.links[port].kind == "patch":
                 continue
-            step = _apart(wires, came, port)
+            step = _apart(wires, came, port, found.vlans.get(bridge))
             if doubt or not step:
                 text = why.text if why else f"{wires.told(bridge)} does not send it there"
                 step = wires.shows(port, doubt or text, None if doubt else False)
                 mend = None if doubt else _allowed(wires, switch, found)
-                step = replace(step, command=why.command if why else step.command, mend=mend)
+                show = typed(
+                    wires.spaces[port[0]], "ovs-vsctl", "list", "port", wires.links[port].name
+                )
+                step = replace(step, command=why.command if why else show, mend=mend)
             yield ("at" if port == bridge else "out", port, ()), step
 
 
@@ -70,14 +79,21 @@ def _allowed(wires: Wires, switch: Key, found: Passage) -> str | None:
     return typed(wires.spaces[switch[0]], *words)
 
 
-def _apart(wires: Wires, came: Key, port: Key) -> Step | None:
-    """Return that two ports are in VLANs of their own, if they are."""
+def _apart(wires: Wires, came: Key, port: Key, inside: int | None) -> Step | None:
+    """Return that two ports are in VLANs of their own, if they are.
+
+    What comes in by no access port is in the VLAN ``inside`` of the other one's bridge.
+    """
     one, other = (wires.links[key].port.get("tag") for key in (came, port))
-    if one == other or one is None or other is None:
-        return None
     text = f"{wires.told(came)} is in VLAN {one}, and {wires.told(port)} in VLAN {other}"
-    space, name = wires.spaces[came[0]], wires.links[came].name
-    mend = typed(space, "ovs-vsctl", "set", "port", name, f"tag={other}")
+    wrong, right = came, other
+    if one is None:
+        one, wrong, right = inside, port, inside
+        text = f"what comes by {wires.told(came)} is in VLAN {one}, {wires.told(port)} in {other}"
+    if one == other or not one or other is None:
+        return None
+    space, name = wires.spaces[came[0]], wires.links[wrong].name
+    mend = typed(space, "ovs-vsctl", "set", "port", name, f"tag={right}")
     return replace(wires.shows(port, text), command=typed(space, "ovs-vsctl", "show"), mend=mend)
 
 

@@ -13,7 +13,7 @@ from ipaddress import ip_address, ip_interface
 from typing import TYPE_CHECKING
 
 from netviz.changes import FORWARDING
-from netviz.journeys import DELIVERED, DISCARDED, LOST, Reason
+from netviz.journeys import DELIVERED, DISCARDED, HANDED, LOST, Reason
 from netviz.packets.facts import typed
 from netviz.packets.headers import address, mac, message, message6, target
 from netviz.packets.relations import OPENED, TUNNELS
@@ -49,7 +49,7 @@ def _sent(spot: Spot, facts: Facts) -> Fate:
         show = typed(spot.space, "bridge", "link", "show", "master", name)
         return LOST, Reason(f"no port of {name} takes it", show)
     if link.kind == "tun" or link.other_end:
-        return DELIVERED, Reason(f"handed to {link.other_end or 'a program'}, {name}'s other end")
+        return DELIVERED, Reason(f"{HANDED} {link.other_end or 'a program'}, {name}'s other end")
     if link.kind in TUNNELS:
         return _in_tunnel(spot)
     if not link.peer and link.kind == "veth":

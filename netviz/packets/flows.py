@@ -23,6 +23,7 @@ _KINDS = {"ip": 0x0800, "arp": 0x0806, "ipv6": 0x86DD}
 _PART = re.compile(r"(\w+)(?:\[(?:(\d+)(?:\.\.(\d+))?)?\])?")
 _PREFIX = re.compile(r"^(NXM|OXM)_(OF|NX)_")
 _CARD = re.compile(r"([0-9a-fA-F]{1,2}:){5}[0-9a-fA-F]{1,2}")
+_AS_MATCHED = {"dl": "eth", "nw": "ip", "tp": "tcp|udp"}
 _QUIET = ("learn", "note", "dec_ttl", "set_queue", "pop_queue", "fin_timeout")
 _OF_TAG = ("dl_vlan", "vlan_vid")
 
@@ -79,7 +80,7 @@ def change(name: str, told: str, frame: Fields) -> None:
         frame["vlan_tci"] = TAGGED | tci & 0xE000 | _number(told)
     elif name == "push_vlan" and not tci & TAGGED:
         frame["vlan_tci"] = TAGGED
-    elif name.startswith(("mod_dl_", "mod_nw_")):
+    elif name.startswith(("mod_dl_", "mod_nw_", "mod_tp_")):
         frame[name.removeprefix("mod_")] = _number(told)
     elif name in ("set_tunnel", "set_tunnel64"):
         frame["tun_id"] = _number(told)
@@ -151,7 +152,8 @@ def _place(told: str) -> tuple[str, int, int]:
         raise DoubtError(f"a flow says {told}")
     name, first, last = found.groups()
     low, bare = int(first or 0), _PREFIX.sub("", name).lower()
-    bare = re.sub("^ip_", "nw_", re.sub("^eth_", "dl_", bare))  # As flows name it.
+    for ours, theirs in _AS_MATCHED.items():
+        bare = re.sub(f"^({theirs})_", f"{ours}_", bare)
     wide = int(last or first) - low + 1 if first else 128
     return bare, low, (1 << wide) - 1
 

@@ -26,12 +26,14 @@ if TYPE_CHECKING:
 class Gates:
     """The filters of a network on one packet's way; ``add`` takes each step.
 
-    ``undone`` takes away the last rule that translated it.
+    ``undone`` takes away the last rule that translated it; ``written`` has for each source that a
+    rule wrote what takes that rule away.
     """
 
     def __init__(self, relations: Relations, add: Callable[[Step], None]) -> None:
         self._relations, self._add = relations, add
         self.undone: str | None = None
+        self.written: dict[str, str] = {}
         self._filters: dict[int, Filters] = {}
         self._tracked: dict[int, list[tuple[Flowing, Flowing]]] = defaultdict(list)
 
@@ -62,6 +64,8 @@ class Gates:
             step = Step(whole, not said.dropped, space.name, text.command, mend)
             if said.mend and not said.dropped:
                 self.undone = said.mend
+                if said.packet.source != packet.source:
+                    self.written[said.packet.source] = said.mend
         return said.packet, step
 
     def asked(self, way: tuple[Key, ...], packet: Flowing) -> Step | None:

@@ -51,13 +51,16 @@ class Stage(NamedTuple):
 class Passage:
     """What becomes of a frame: by which ways it leaves, and where it is dropped, and why.
 
+    The last stage of a way to where it is ``dropped`` has the port by which it came into that
+    bridge, and why it goes no further. ``vlans`` tells which VLAN it is in, in a bridge.
     ``flooded``: no bridge is taken to have learned where its card is. ``known``: it is dropped for
     its card is behind the port where it came in; ``refused`` is the flow that says so, if one does.
     """
 
     flooded: bool = False
     ways: list[tuple[Stage, ...]] = field(default_factory=list)
-    dropped: list[Reason] = field(default_factory=list)
+    dropped: list[tuple[Stage, ...]] = field(default_factory=list)
+    vlans: dict[Key, int] = field(default_factory=dict)
     known: bool = False
     refused: Flow | None = None
     tables: int = 0
@@ -123,7 +126,11 @@ class _Bridge:
                 self._carry_out(flow, frame, (*why, reason))
                 return
         text = f"no flow in table {number} of {self._name} takes it"
-        self._found.dropped.append(Reason(text, self._show))
+        self._drop(frame, (*why, Reason(text, self._show)))
+
+    def _drop(self, frame: Fields, why: tuple[Reason, ...]) -> None:
+        last = Stage(self._bridge, self._came, {**frame}, why)
+        self._found.dropped.append((*self._way, last))
 
     def _carry_out(self, flow: Flow, frame: Fields, why: tuple[Reason, ...]) -> None:
         for name, told in actions(flow.actions):
@@ -134,7 +141,7 @@ class _Bridge:
                     raise DoubtError(f"a flow says resubmit to port {told}")
                 self._table(port_of(told.lstrip(","), frame), frame, why)
             elif name == "drop":
-                self._found.dropped.append(why[-1])
+                self._drop(frame, why)
                 self._found.refused = flow
             else:
                 change(name, told, frame)
@@ -167,22 +174,24 @@ class _Bridge:
         """Do as a switch without flows does: learn, and send to where the card is, in its VLAN."""
         port, tci = self._links[self._came].port, frame.get("vlan_tci", 0)
         vlan = _taken(port, tci & 0xFFF if tci & TAGGED else 0)
-        name, drops = self._links[self._came].name, self._found.dropped
+        name, show = self._links[self._came].name, why[-1].command
         if vlan is None:
             there = f"VLAN {tci & 0xFFF}" if tci & 0xFFF else "without a tag"
-            drops.append(Reason(f"{self._name} takes nothing {there} from {name}", why[-1].command))
+            text = f"{self._name} takes nothing {there} from {name}"
+            self._drop(frame, (*why, Reason(text, show)))
             return
+        self._found.vlans[self._bridge] = vlan
         card = f"{needed(frame, 'dl_dst'):012x}"
         mac = ":".join(card[n : n + 2] for n in range(0, 12, 2))
         if frame["dl_dst"] & ~0xF == _RESERVED:
-            drops.append(Reason(f"{mac} is for the next switch only", why[-1].command))
+            self._drop(frame, (*why, Reason(f"{mac} is for the next switch only", show)))
             return
         many, inside = frame["dl_dst"] >> 40 & 1, f" in VLAN {vlan}" if vlan else ""
         known = None if many else self._pipelines.learned.get((self._bridge, mac, vlan))
         known = None if self._found.flooded else known
         if known == name:
             text = f"{self._name}'s FDB: {mac}{inside} is where the frame comes from"
-            drops.append(Reason(text, self._shown))
+            self._drop(frame, (*why, Reason(text, self._shown)))
             self._found.known = True
             return
         text = f"{self._name}'s FDB: {mac}{inside} is behind {known}"
@@ -198,7 +207,8 @@ class _Bridge:
                 told = told or key != self._came
                 self._leave(key, left, (*why, Reason(text, self._shown)))
         if not told:
-            drops.append(Reason(f"{self._name} has no other port{inside}", self._show))
+            text = f"{self._name} has no other port{inside}"
+            self._drop(frame, (*why, Reason(text, self._show)))
 
 
 def _taken(port: Any, vlan: int) -> int | None:

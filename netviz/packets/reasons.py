@@ -39,9 +39,14 @@ def reasons(spot: Spot, before: Spot | None, facts: Facts) -> Told:
     bridge = facts.relations.master(spot.key)
     came = facts.relations.master(before.key) or before.key
     if bridge and came in facts.relations.fabric(bridge):
+        role = f"port of {facts.relations.links[bridge].name}"
+        if facts.relations.switch(bridge):  # Its flows are told on the way.
+            return role, ()
         plain = bridge == before.key and facts.relations.links[bridge].kind == "bridge"
-        own = (crossing(before, bridge, 2),) if plain else ()
-        return f"port of {facts.relations.links[bridge].name}", (*own, *_translated(spot, before))
+        raw = bytes(before.frame.dst) if plain and before.frame is not None else b""
+        known = facts.behind(bridge, raw, before.packet.at) == spot.key
+        own = (crossing(before, bridge, 1 if known else 2),) if plain else ()
+        return role, (*own, *_translated(spot, before))
     if before.packet.direction == "out":
         return f"below {before.link.name}", ()
     return _routed(spot, before)

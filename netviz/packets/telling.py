@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from netviz.journeys import DELIVERED, DISCARDED, LOST, Hop, Journey, Reason
 from netviz.model import Endpoint
-from netviz.packets.crossings import crossed, stopped
+from netviz.packets.crossings import crossed, stopped, swallowed
 from netviz.packets.facts import typed
 from netviz.packets.fates import at_port, fate
 from netviz.packets.headers import address, flags, mac, message, message6, rewrites, target
@@ -45,7 +45,8 @@ def journey(track: Track, facts: Facts) -> Journey:
         last = spots[before[-1]] if before else None
         after = tuple(places[it] for it in before)
         bridge = _crossed(spot, last, facts)
-        for hop in crossed(last, spot, facts):
+        unseen = crossed(last, spot, facts)
+        for hop in unseen:
             after = _shared(hop, after, told, bridges)
         if bridge and last:
             at = (before[-1], bridge)
@@ -59,8 +60,9 @@ def journey(track: Track, facts: Facts) -> Journey:
                 told += (_Told(it, (bridges[at],)) for it in _stopped(last, bridge, facts))
             after = (bridges[at],)
         places[number] = len(told)
-        ended, why = ("", None) if number in children else _ended(spot, facts)
-        told.append(_Told(replace(_hop(spot, last, facts), fate=ended, end=why), after))
+        own, *further = _ended(spot, _hop(spot, last, unseen, facts), facts, number in children)
+        told.append(_Told(own, after))
+        told += (_Told(it, (place,)) for place, it in enumerate(further, places[number]))
     hops = tuple(
         replace(it.hop, number=n, after=tuple(each + 1 for each in it.after))
         for n, it in enumerate(told, 1)
@@ -84,11 +86,15 @@ def _shared(
     return (known[at],)
 
 
-def _ended(spot: Spot, facts: Facts) -> tuple[str, Reason]:
-    """Return what became of a packet, and why: the tables' reason, and the kernel's if it is heard.
+def _ended(spot: Spot, hop: Hop, facts: Facts, went_on: bool) -> tuple[Hop, ...]:
+    """Return a hop with what became of the packet there, or else with those that come after it.
 
-    Where packet filters may not be watched, the kernel's word is all that tells of them.
+    The reason is the tables', and the kernel's if it is heard. Where packet filters may not be
+    watched, the kernel's word is all that tells of them.
     """
+    further = () if went_on else swallowed(spot, facts)
+    if went_on or further:
+        return hop, *further
     switch = facts.relations.switch(spot.key)
     # By a port into the switch, or by its own device out of the stack.
     inside = switch and (spot.packet.direction == "out") == (spot.key == switch)
@@ -99,7 +105,7 @@ def _ended(spot: Spot, facts: Facts) -> tuple[str, Reason]:
         ended, why = LOST, Reason(f"a packet filter of {spot.space.name} dropped it", show)
     if word and ended == LOST:
         why = replace(why, text=f"{why}; the kernel's own reason: {word}")
-    return ended, why
+    return (replace(hop, fate=ended, end=why),)
 
 
 def protocol_of(first: Sighting) -> str:
@@ -187,8 +193,10 @@ def _stopped(before: Spot, bridge: Key, facts: Facts) -> Iterator[Hop]:
             yield Hop(0, where, "out", role, fate=LOST, end=Reason(f"{port.name} {why}", show))
 
 
-def _hop(spot: Spot, before: Spot | None, facts: Facts) -> Hop:
+def _hop(spot: Spot, before: Spot | None, unseen: Sequence[Hop], facts: Facts) -> Hop:
+    """Return a place as a hop; what was changed at those before it, which no tap sees, is told."""
     role, why = reasons(spot, before, facts)
     told, was = spot.headers, (before or spot).headers
-    where, direction = spot.packet.where, spot.packet.direction
-    return Hop(0, where, direction, role, spot.packet, told, rewrites(was, told), why)
+    known = {change for hop in unseen for change in hop.changes}
+    changes = tuple(each for each in rewrites(was, told) if each not in known)
+    return Hop(0, spot.packet.where, spot.packet.direction, role, spot.packet, told, changes, why)

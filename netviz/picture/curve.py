@@ -143,9 +143,7 @@ class Way:
     def _lay(self, hops: list[Hop], kind: str) -> None:
         """Lay a curve through a row of hops, and put their discs on it."""
         places = [self.places[hop.number] for hop in hops]
-        # A bridge is passed on the way from one of its ports to another.
-        owners = {place.owner for place in places if isinstance(place, Port)}
-        loose = [n for n in range(1, len(hops) - 1) if places[n].gid in owners]
+        loose = [n for n in range(1, len(hops) - 1) if _passed(places, n)]
         pinned = [n for n in range(len(hops)) if n not in loose]
         start = None
         if kind == "copy" and isinstance(places[0], Box):  # It begins where the packet was.
@@ -166,7 +164,7 @@ class Way:
             where[n] = _passes(line, places[n].extent, (same.index(n) + 1) / (len(same) + 1))
         for n in [*loose, *pinned]:
             low = max([at for m, at in where.items() if m < n], default=0.0)
-            high = min([where[m] for m in pinned if m > n], default=line.length)
+            high = min([at for m, at in where.items() if m > n], default=line.length)
             at = min(max(where[n], low), line.length)
             self._number(chain, hops[n], (low, at, min(high, line.length)))
             where[n] = chain.at[hops[n].number] if n in loose else where[n]
@@ -269,6 +267,14 @@ def _head(line: Line, fate: str) -> list[tuple[Point, ...]]:
         return [((x + s * v, y - s * u), (x - s * v, y + s * u))]
     one, other = ((x - 8 * u + t * v, y - 8 * v - t * u) for t in (s, -s))
     return [(one, (x, y), other)]
+
+
+def _passed(places: list[Place], number: int) -> bool:
+    """Tell whether a place is a bridge, passed on the way from one of its ports to another."""
+    own = places[number].gid
+    ways = (places[number - 1 :: -1], places[number + 1 :])
+    ends = (next((it for it in way if it.gid != own), None) for way in ways)
+    return all(isinstance(end, Port) and end.owner == own for end in ends)
 
 
 def _passes(line: Line, extent: Extent, share: float) -> float:

@@ -14,7 +14,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from netviz.journeys import LOST
+from netviz.journeys import DELIVERED, HANDED, LOST
 from netviz.picture.words import short
 from netviz.text import printable
 
@@ -28,7 +28,7 @@ _MOST_BYTES = 256
 
 def title(journey: Journey, limit: int = 1000) -> str:
     """Return what a journey was of, in so many letters at most, and how it ended."""
-    return f"{short(journey.title, limit)} · {_fate(journey.fate)}"
+    return f"{short(journey.title, limit)} · {_ended(journey)}"
 
 
 def where(hop: Hop) -> str:
@@ -59,7 +59,7 @@ def why(hop: Hop) -> list[str]:
 def told(journey: Journey) -> str:
     """Return a journey in one sentence."""
     places = ", ".join(where(hop) for hop in journey)
-    return printable(f"The journey of {journey.title}: {places}; {_fate(journey.fate)}.")
+    return printable(f"The journey of {journey.title}: {places}; {_ended(journey)}.")
 
 
 def table(journey: Journey) -> Table:
@@ -128,13 +128,25 @@ def _reasons(hop: Hop) -> Iterator[tuple[str, str | None]]:
     for reason in hop.reasons:
         yield _printed(reason.text, reason)
     if hop.fate:
-        fate = _fate(hop.fate)
-        yield _printed(f"{fate}: {hop.end.text}" if hop.end else fate, hop.end)
+        told = ["" if _handed(hop) else _fate(hop.fate), hop.end.text if hop.end else ""]
+        yield _printed(": ".join(filter(None, told)), hop.end)
 
 
 def _printed(text: str, reason: Reason | None) -> tuple[str, str | None]:
     command = reason.command if reason else None
     return printable(text), None if command is None else printable(command)
+
+
+def _ended(journey: Journey) -> str:
+    """Return how a journey ended; what only programs got may be lost by them all the same."""
+    handed = [_handed(hop) for hop in journey if hop.fate == journey.fate]
+    return handed[-1] if handed and all(handed) else _fate(journey.fate)
+
+
+def _handed(hop: Hop) -> str:
+    """Return to which program a packet was handed at its end; an empty text for another end."""
+    said = str(hop.end).partition(",")[0]
+    return printable(said) if hop.fate == DELIVERED and said.startswith(HANDED) else ""
 
 
 def _fate(fate: str) -> str:

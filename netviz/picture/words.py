@@ -47,12 +47,12 @@ def addresses(interface: Interface) -> list[str]:
 
 
 def mac(interface: Interface) -> str | None:
-    """Return the MAC with its middle left out: ``3a:91:0c:…:01``; dots where it is yet to come."""
+    """Return how a MAC ends: ``3a:…:00:01:01``, whose maker is left out; dots for one to come."""
     if interface.mac is None and interface.kind in _CARDS:
-        return "··:··:··:⋯:··"
+        return "··:⋯:··:··:··"
     if not interface.mac or not re.fullmatch(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}", interface.mac):
         return None
-    return f"{interface.mac[:8]}:…:{interface.mac[-2:]}"
+    return f"{interface.mac[:2]}:…:{interface.mac[-8:]}"
 
 
 def state(interface: Interface) -> str:

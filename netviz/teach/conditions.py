@@ -85,6 +85,10 @@ class Condition:
         """Return it with hints, the gentlest first: `check` shows one more each time it fails."""
         return replace(self, hints=(*self.hints, *map(str, texts)))
 
+    def claiming(self, claim: str) -> Condition:
+        """Return it with a claim in other words, where those of its parts would be too many."""
+        return replace(self, claim=str(claim))
+
     def tempting(self, other: Condition, text: str) -> Condition:
         """Return it with a wrong answer that suggests itself.
 

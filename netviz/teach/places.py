@@ -14,6 +14,7 @@ from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 from netviz.changes import FORWARDING
+from netviz.net.lasting import unswitched
 from netviz.net.parameters import unusual, words
 from netviz.net.routes import route_words
 from netviz.net.steps import ROOT
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 Words = dict[str, str]
 _MAIN = 254
+_NAMED = ("root", "name")
 _TABLE = "firewall"
 
 
@@ -37,8 +39,11 @@ class Lab:
 
     @property
     def spaces(self) -> list[Namespace]:
-        """Return the namespaces that a command can name."""
-        return [each for each in self.network.namespaces if each.held_by in ("root", "name")]
+        """Return the namespaces that a command can name, without what is Open vSwitch's own.
+
+        What its daemons have made, no plan makes again.
+        """
+        return [unswitched(it) for it in self.network.namespaces if it.held_by in _NAMED]
 
     def links(self, fits: Callable[[Interface], object]) -> Iterator[Words]:
         """Yield the links that are up and fit."""
@@ -123,6 +128,18 @@ def _instead(lab: Lab, old: Any) -> Words:
     told = {name: str(each) for name, each in found.items() if each}
     others = [{"anothers": f"{it}/{length}", "bare": it} for it in inside if it != str(old.ip)]
     return told | (others or [{}])[0]
+
+
+def access_ports(lab: Lab) -> Iterator[Words]:
+    """Yield each access port of Open vSwitch: its ``tag``, and ``other``, which no port has.
+
+    In a VLAN that is in use somebody else may have the same address, and answer.
+    """
+    for space in (it for it in lab.network.namespaces if it.held_by in _NAMED):
+        told = ((link, link.port.get("tag")) for link in space.interfaces)
+        ports = [(link, tag) for link, tag in told if isinstance(tag, int)]
+        other = str(max((tag for _, tag in ports), default=0) + 1)
+        yield from (_link(space, link) | {"tag": str(tag), "other": other} for link, tag in ports)
 
 
 def pairs_of_ports(lab: Lab) -> Iterator[Words]:

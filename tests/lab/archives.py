@@ -25,6 +25,7 @@ class Archive:
             f"deb {'[trusted=yes]' if trusted else ''} file:{self.folder} ./\n"
         )
         settings = f'Dir::Etc::sourcelist "{self._sources}"; Dir::Etc::sourceparts "-";'
+        settings += 'Acquire::Retries "0";'
         (folder / "apt.conf").write_text(settings)
         self.environment = {"APT_CONFIG": str(folder / "apt.conf")}
         (self.folder / "Packages").touch()

@@ -6,14 +6,17 @@ import fcntl
 import json
 import os
 import re
+import shutil
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from archives import STUB, Archive
-from labs import NETVIZ, PYTHON, Someone, component
+from labs import NETVIZ, NOBODY, PYTHON, Someone, component
 
 import netviz
 from netviz.errors import ComponentError
@@ -23,6 +26,7 @@ from netviz.lab.sandbox import inside
 
 alone = pytest.mark.outside(only=True)
 outside = pytest.mark.outside
+long = pytest.mark.long
 
 CHECKOUT = Path(netviz.__file__).parent.parent
 BIRD = ("usr/sbin/bird", "usr/sbin/birdc")
@@ -30,6 +34,9 @@ NEEDS = """
 import sys, netviz as nv
 print(nv.needs(*sys.argv[1:]))
 """
+# As NVIDIA's programs and libraries are: each file on one of the machine's.
+SHARED_WITH_A_CONTAINER = """
+for file in /usr/bin/env /usr/lib/os-release; do mount --bind $file $file; done"""
 FULL = f"""
 mount -t tmpfs -o size=$1 none /mnt
 export XDG_CACHE_HOME=/mnt
@@ -229,6 +236,7 @@ def test_dependency_that_is_nowhere_is_told(archive: Archive, cache: Path) -> No
 
 
 @alone
+@long
 @pytest.mark.parametrize("harm", [lambda data: data[:-9], lambda data: data[:-9] + b"tampered!"])
 def test_broken_download_is_noticed_and_the_older_tree_stays(
     archive: Archive, cache: Path, harm: Callable[[bytes], bytes]
@@ -283,6 +291,7 @@ def test_package_without_its_program_is_not_kept(archive: Archive, cache: Path) 
 
 
 @alone
+@long
 @pytest.mark.parametrize("size", ["256k", "8m"])
 def test_full_disk_is_told_and_nothing_half_done_is_left(
     archive: Archive, someone: Someone, tmp_path: Path, size: str
@@ -301,10 +310,16 @@ def test_closed_cache_is_told(archive: Archive, cache: Path, tmp_path: Path) -> 
 
 
 @alone
-def test_machine_without_a_network_says_so_in_one_line(someone: Someone) -> None:
-    done = someone.run(NETVIZ, "components", "fetch", "bird", env={"XDG_CACHE_HOME": "/mnt"})
+def test_machine_without_a_network_says_so_in_one_line(
+    archive: Archive, someone: Someone, tmp_path: Path
+) -> None:
+    (tmp_path / "sources.list").write_text("deb [trusted=yes] http://192.0.2.1/ ./\n")
+    open_to_all(tmp_path)
+    env = archive.environment | {"XDG_CACHE_HOME": str(someone.home)}
+    done = someone.run(NETVIZ, "components", "fetch", "bird", env=env)
     assert done.returncode == 2
-    assert done.stderr.count("\n") == 1
+    assert re.match("(bird: .*\n)?netviz: cannot fetch 'bird': Failed to fetch .*\n$", done.stderr)
+    assert done.stderr.endswith("; with a network, run: netviz components fetch bird\n")
 
 
 @alone
@@ -334,16 +349,66 @@ def test_what_a_killed_fetch_left_is_cleared_by_the_next(archive: Archive, cache
 @alone
 def test_two_fetches_at_once_do_not_disturb_each_other(archive: Archive, cache: Path) -> None:
     archive.add("bird2", "2.0.12", BIRD)
-    both = [subprocess.Popen([NETVIZ, "components", "fetch", "bird"], stdout=-3) for _ in range(2)]
-    assert [each.wait() for each in both] == [0, 0]
+    fetch = {"args": [NETVIZ, "components", "fetch", "bird"], "stderr": -1, "text": True}
+    both = [subprocess.Popen(**fetch, stdout=-1) for _ in range(2)]
+    said, heard = zip(*(each.communicate() for each in both), strict=True)
+    assert said == ("✓ bird 2.0.12: fetched\n",) * 2
+    assert "".join(heard).count("to download") == 1  # A lab may be using it by now.
     assert is_sound(cache, "bird")
 
 
 @alone
-def test_note_that_cannot_be_read_is_no_tree(archive: Archive) -> None:
+def test_next_fetch_waits_for_what_a_killed_one_left_at_work(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    apt, at_work = tmp_path / "apt-get", tmp_path / "apt-get.pid"
+    apt.write_text("#!/bin/sh\necho $$ >$0.new\nmv $0.new $0.pid\nexec sleep 1000\n")
+    apt.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    with subprocess.Popen([NETVIZ, "components", "fetch", "bird"]) as killed:
+        while not at_work.exists():
+            time.sleep(0.01)
+        killed.kill()
+    with (cache / "lock").open() as lock:
+        with pytest.raises(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.kill(int(at_work.read_text()), signal.SIGKILL)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+
+
+@alone
+def test_fetch_that_waits_for_another_says_so(archive: Archive, cache: Path) -> None:
+    archive.add("bird2", "2.0.12", BIRD)
+    cache.mkdir(parents=True)
+    heard: list[str] = []
+
+    with (cache / "lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+
+        def hear(_: str, doing: str) -> None:
+            heard.append(doing)
+            fcntl.flock(lock, fcntl.LOCK_UN)
+
+        fetching.fetch("bird", heard=hear)
+    assert heard[0] == "waiting for another fetch"
+
+
+@alone
+def test_what_a_careful_root_fetches_is_open_to_others(archive: Archive, cache: Path) -> None:
+    archive.add("bird2", "2.0.12", BIRD)
+    before = os.umask(0o077)
+    (found,) = fetching.fetch("bird")
+    assert os.umask(before) == 0o077
+    for path in (cache, found.tree, *found.tree.rglob("*")):
+        assert path.is_symlink() or path.stat().st_mode & 0o444 == 0o444, path
+
+
+@alone
+@pytest.mark.parametrize("note", ["{", "{}", "[]"])
+def test_note_that_cannot_be_read_is_no_tree(archive: Archive, note: str) -> None:
     archive.add("bird2", "2.0.12", BIRD)
     (found,) = fetching.fetch("bird")
-    (found.tree / "component.json").write_text("{")
+    (found.tree / "component.json").write_text(note)
     assert (trees.trees(), bird().origin) == ((), "")
 
 
@@ -363,6 +428,16 @@ def test_folder_that_others_may_write_is_not_trusted(
 
 
 @alone
+@pytest.mark.skipif(os.geteuid() != 0, reason="only where the machine's root runs the tests")
+def test_users_folder_is_not_trusted_by_root(archive: Archive, cache: Path) -> None:
+    archive.add("bird2", "2.0.12", BIRD)
+    fetching.fetch("bird")
+    os.chown(cache, NOBODY, NOBODY)
+    assert trees.fetched() == {}
+
+
+@alone
+@long
 def test_list_names_states_versions_sizes_and_needs(archive: Archive, cache: Path) -> None:
     archive.add("bird2", "2.0.12", BIRD, size=3_000_000)
     subprocess.run([NETVIZ, "components", "fetch", "bird"], check=True, capture_output=True)
@@ -393,6 +468,7 @@ def test_tree_is_laid_over_usr_at_the_start_or_when_it_is_needed(
 
 
 @alone
+@long
 def test_container_whose_files_are_an_overlay_gets_them_too(
     archive: Archive, cache: Path, tmp_path: Path
 ) -> None:
@@ -404,6 +480,67 @@ def test_container_whose_files_are_an_overlay_gets_them_too(
     container = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", script, "sh"]
     done = subprocess.run([*container, tmp_path, cache.parent], capture_output=True, text=True)
     assert (done.stdout, done.stderr) == ("✓ bird 2.0.12: fetched\n" * 2, "")
+
+
+@alone
+def test_tree_is_laid_beside_what_the_machine_has_mounted_below_usr(
+    archive: Archive, cache: Path, someone: Someone
+) -> None:
+    archive.add("bird2", "2.0.12", (*BIRD, "usr/lib/bird/own", "usr/share/bird/shared"))
+    fetching.fetch("bird")
+    open_to_all(cache)
+    typed = f"XDG_CACHE_HOME={cache.parent} {PYTHON} -c '{NEEDS}' bird"
+    ask = f"{typed} && bird && ls /usr/src /usr/lib/bird /usr/share/bird && env --version"
+    deeper = f"{ask}; {NETVIZ} run sh -c '{ask.replace(typed, 'true')}'; touch /usr/x /usr/lib/x"
+    below = f"mount -t tmpfs none /usr/src; touch /usr/src/app; {SHARED_WITH_A_CONTAINER}"
+    container = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c"]
+    lab = [*container, f'{below}; {NETVIZ} run sh -c "$0"']
+    early = {"XDG_CACHE_HOME": str(cache.parent)}
+    assert someone.call(*lab, "bird", env=early).stdout == "2.0.12\n"
+    done = someone.call(*lab, deeper, env={"XDG_CACHE_HOME": "/nowhere"})
+    shown = done.stdout
+    assert shown.startswith("✓ bird 2.0.12: fetched\n2.0.12\n"), done.stderr
+    assert shown.count("app\n") == shown.count("own\n") == shown.count("shared\n") == 2
+    assert shown.count("env (GNU coreutils)") == 2
+    assert done.stderr.count("Read-only file system") == 2
+
+
+@alone
+def test_tree_that_is_fetched_anew_lies_over_the_older(
+    archive: Archive, cache: Path, someone: Someone
+) -> None:
+    archive.add("bird2", "2.0.12", BIRD)
+    fetching.fetch("bird")
+    (kept,) = trees.trees()
+    kept.rename(cache / "older")
+    archive.add("bird2", "2.0.13", BIRD)
+    fetching.fetch("bird")
+    kept.rename(cache / "newer")
+    (cache / "older").rename(kept)
+    open_to_all(cache)
+    anew = f"bird; mv {kept} {cache}/older; mv {cache}/newer {kept}"
+    ask = f"{anew}; {PYTHON} -c '{NEEDS}' bird; bird"
+    os.chown(cache, -1 if someone.uid is None else someone.uid, -1)
+    done = someone.run("sh", "-c", ask, env={"XDG_CACHE_HOME": str(cache.parent)})
+    assert done.stdout == "2.0.12\n✓ bird 2.0.13: fetched\n2.0.13\n"
+
+
+@alone
+@pytest.mark.parametrize("harm", ["older", "half"])
+def test_own_tree_that_does_not_fit_hides_none_that_root_has_fetched(
+    archive: Archive, cache: Path, monkeypatch: pytest.MonkeyPatch, harm: str
+) -> None:
+    archive.add("bird2", "2.0.12", BIRD)
+    (own,) = fetching.fetch("bird")
+    monkeypatch.setattr(trees, "SHARED", cache.with_name("shared"))
+    shutil.copytree(cache, trees.SHARED)
+    monkeypatch.setattr(trees, "_is_roots", Path.is_dir)
+    assert bird().tree == own.tree
+    if harm == "half":
+        (own.tree / BIRD[1]).unlink()
+    else:
+        trees.note(own.tree, "1.6.8", ["bird"])
+    assert bird().tree == trees.SHARED / own.tree.name
 
 
 @outside

@@ -60,7 +60,7 @@ ovs-appctl ofproto/trace ovs-br in_port=ovs-veth0,icmp
 
 def test_mistake_is_answered_in_the_words_of_open_vswitch(someone: Someone) -> None:
     mistakes = """exec 2>&1
-(ovs-vsctl show)
+ovs-vsctl show
 ovs
 ovs-vsctl add-br
 ovs-vsctl ad-br ovs-br
@@ -70,7 +70,7 @@ ovs-vsctl add-port ovs-br nosuch
 ovs-vsctl add-br kernel -- set bridge kernel datapath_type=system
 true"""
     told = someone.sh(f"{START}{mistakes}").split("ovs-vsctl: ")
-    # Before the daemons run, no wrapper is in the way.
+    # The wrapper is there from the start: what a shell remembers is right when the daemons run.
     assert ["db.sock: database connection failed" in line for line in told][1]
     assert told[2] == "'add-br' command requires at least 1 arguments\n"
     assert told[3] == "unknown command 'ad-br'; use --help for help\n"

@@ -7,12 +7,14 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from labs import PYTHON, Someone
+from labs import PYTHON, Someone, component
 
 import netviz
 from netviz.errors import ComponentError, SandboxError
@@ -48,6 +50,13 @@ def command_of(pid: int) -> str:
     return ""
 
 
+def halt(session: int) -> None:
+    os.killpg(session, signal.SIGSTOP)
+    states = ["ps", "-o", "state=", "-s", str(session)]
+    while {*subprocess.check_output(states, text=True).split()} != {"T"}:
+        time.sleep(0.01)
+
+
 def error_of(service: Service) -> str:
     with pytest.raises(ComponentError) as caught:
         service.start()
@@ -75,6 +84,55 @@ def test_one_that_runs_is_not_started_again_by_another_process_either() -> None:
         assert not service.running
 
 
+def test_two_that_start_it_at_once_start_one() -> None:
+    with ThreadPoolExecutor(4) as pool:
+        pids = {each.pid for each in pool.map(lambda _: sleeper().start(), range(4))}
+    assert len(pids) == 1
+    assert [it.pid for it in running().values() if it.name == "sleep"] == [*pids]
+    sleeper().stop()
+
+
+def test_what_it_leaves_behind_is_ended_too() -> None:
+    left = ["sh", "-c", "trap exit TERM; sleep 1000 & echo $!; wait"]
+    service = Service("leaving", left, ready=lambda: "\n" in service.log)
+    with service:
+        child = int(service.log)
+        assert child in running()
+    while child in running():  # It is killed, and not waited for.
+        time.sleep(0.01)
+
+
+def test_what_one_that_ends_at_once_leaves_behind_is_ended_too() -> None:
+    forks = Service("forks", ["sh", "-c", "sleep 1000 & echo $!"], ready=lambda: False)
+    assert "it ended, and said: " in error_of(forks)
+    while int(forks.log) in running():  # It is killed, and not waited for.
+        time.sleep(0.01)
+
+
+def test_one_that_ran_before_is_not_ended_by_who_waits_in_vain() -> None:
+    first = sleeper("first")
+    with sleeper("second", after=[first]) as second:
+        vain = Service("second", (), ready=lambda: False, after=[first], patience=0)
+        with pytest.raises(ComponentError, match="it was not ready within 0 s"):
+            vain.start()
+        assert first.running
+        assert second.running
+
+
+@pytest.mark.parametrize("name", [pytest.param("docker", marks=pytest.mark.long), "ovs"])
+def test_daemon_that_is_halted_is_not_ready(name: str) -> None:
+    component(name)
+    with netviz.service(name) as service:
+        for each in (service, *service.after):
+            each.patience = 0
+            halt(each.pid)
+            with pytest.raises(ComponentError, match="it was not ready within 0 s"):
+                service.start()
+            os.killpg(each.pid, signal.SIGCONT)
+            each.patience = 30
+        assert service.start().running
+
+
 def test_one_that_was_killed_is_started_again() -> None:
     with sleeper() as service:
         os.kill(service.pid, signal.SIGKILL)
@@ -90,6 +148,14 @@ def test_number_that_another_process_has_by_now_is_not_believed() -> None:
         noted.write_text(f"{pid} {int(began) - 1}")
         assert not service.running
         noted.write_text(f"{pid} {began}")
+
+
+def test_number_that_a_child_of_the_callers_has_by_now_is_not_waited_for() -> None:
+    child = subprocess.Popen(["false"])
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+    sleeper().log_path.with_suffix(".pid").write_text(f"{child.pid} 1")
+    assert not sleeper().running
+    assert child.wait() == 1
 
 
 def test_in_a_namespace_it_has_that_network_and_the_labs_files() -> None:
@@ -133,10 +199,20 @@ def test_one_that_ends_tells_its_last_words() -> None:
     assert not first.running
 
 
+def test_words_of_an_earlier_run_are_not_its_last() -> None:
+    once = ["sh", "-c", "echo earlier; exec sleep 1000"]
+    service = Service("broken", once, ready=lambda: "earlier" in service.log)
+    with service:
+        pass
+    said = error_of(Service("broken", ["false"], ready=lambda: False))
+    assert "it ended, and said: nothing" in said
+
+
 def test_one_that_is_not_ready_in_time_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("netviz.lab.services._GRACE", 0.1)  # It will not end when it is asked.
     slow = Service("slow", STUBBORN, ready=lambda: False, patience=0.2)
     assert "it was not ready within 0.2 s, and said: stubborn" in error_of(slow)
+    assert "stubborn" not in "".join(map(command_of, running()))
 
 
 def test_program_that_is_not_there_is_named_with_what_fetches_it() -> None:

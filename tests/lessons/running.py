@@ -75,7 +75,8 @@ def packets(told: str, way: str) -> int:
 
 def titles(told: str) -> list[str]:
     """Return what the journeys of a trace were of, without addresses."""
-    return [line.partition(":")[0] for line in told.splitlines() if " · delivered" in line]
+    ends = (" · delivered", " · handed to ")
+    return [it.partition(":")[0] for it in told.splitlines() if any(end in it for end in ends)]
 
 
 def echo_request(told: str) -> str:

@@ -36,7 +36,8 @@ def test_05_docker(own_lab: Notebook) -> None:
     wrong = lesson("05").solution.replace("--dport 8080", "--dport 80")
     say(own_lab, f"%%bash\n{wrong}busybox httpd -p 8080")
     check = next(source for source, _ in said if 'task="exercise"' in source)
-    assert "the machine has a server of its own there" in say(own_lab, check)
+    claim = "outside reaches web at port 8080 of the machine"
+    assert f"✗ {claim}: the machine has a server of its own there" in say(own_lab, check)
 
 
 def assert_built_by_hand(said: Said) -> None:

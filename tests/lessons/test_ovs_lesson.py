@@ -22,6 +22,8 @@ def test_07_open_vswitch(own_lab: Notebook) -> None:
     assert_flows(said)
     assert_vlans(said)
     assert_compute_nodes(said)
+    assert "✗ a1 does not reach b1: " in said.by('task="exercise"')
+    assert_scripts_may_run_twice(own_lab)
 
 
 def assert_a_switch(said: Said) -> None:
@@ -46,7 +48,8 @@ def assert_a_switch(said: Said) -> None:
 def assert_flows(said: Said) -> None:
     dropped = said.by("!ip netns exec net2 ping -c 1 -W 1 10.1.1.2")
     assert dropped.count(LOST) == 2
-    assert re.search(r"n_packets=2,.*priority=100,icmp,", dropped)
+    # What is not counted yet is counted for the flow that is there then.
+    assert re.search(r"n_packets=[23],.*priority=100,icmp,", dropped)
     assert "✗ back: ovs-br: table=0, priority=100,icmp" in said.by('nv.explain("net2"')
     one_way = said.by("icmp_type=8").split("10.1.1.2 (10.1.1.2)")
     assert [LOST in way for way in one_way] == [True, False]
@@ -54,6 +57,7 @@ def assert_flows(said: Said) -> None:
     assert "connected\n" in said.by("back = ")
     rewritten = said.by("nv.trace", turn=2)
     assert "TCP destination port 80 → 8000" in rewritten
+    assert "NAT" not in rewritten
     assert "TCP source port 8000 → 80" in rewritten
     foretold = said.by("ofproto/trace ovs-br")
     assert re.search(r"priority 200\n +mod_tp_dst:8000\n +NORMAL\n +-> forwarding to le", foretold)
@@ -70,7 +74,7 @@ def assert_vlans(said: Said) -> None:
 
 
 def assert_compute_nodes(said: Said) -> None:
-    drawn = said.by("nv.draw()", turn=2)
+    drawn = said.by("nv.live()", turn=2)
     assert "qvo-red, port of br-int in VLAN 1" in drawn
     assert "qvo-red, port of br-int in VLAN 2" in drawn
     assert said.by("!ip netns exec red1 ping -c 2").count("2 received") == 2
@@ -90,8 +94,19 @@ def assert_compute_nodes(said: Said) -> None:
     assert ANSWERED in fits
     assert "message too long, mtu=1450" in fits
     explained = said.by('nv.explain("red1"') + said.by('nv.explain("blue1"')
-    assert re.search("✗ .*br-(int|tun)", explained)
-    assert sorted(re.findall("[✓✗]", said.by("nv.check(reaches"))) == ["✓", "✗"]
+    assert re.search("✗ .*(br-tun|in VLAN)", explained)
+    assert "ovs-vsctl" in explained or "ovs-ofctl" in explained
+
+
+def assert_scripts_may_run_twice(lab: Notebook) -> None:
+    """Run them again: what a VM has stays as it is, and so do the flows that lead to it."""
+    say(lab, "!ip netns add node1\n!ip link add sw-1 type veth peer name eth0 netns node1")
+    say(lab, 'nv.service("ovs", "node1")')
+    typed = "%%netns node1\n!sh /run/node.sh 1 2>&1; sh /run/vm.sh red 1 1 5001"
+    say(lab, typed)
+    again = say(lab, typed).replace('Cannot find device "br-ex"\n', "")
+    assert again == 'Cannot create namespace file "/run/netns/red1": File exists\n'
+    assert say(lab, "!ip netns exec node1 ovs-ofctl dump-flows br-tun").count("actions=") == 2
 
 
 def test_nothing_outlives_a_kernel_that_is_killed_in_the_middle(own_lab: Notebook) -> None:

@@ -185,6 +185,19 @@ def test_missing_plugin_is_named_and_the_others_undone() -> None:
         network(BRIDGE | {"ipam": {"type": "none"}}).add("pod1")
 
 
+def test_pod_whose_result_could_not_be_kept_is_not_plugged_in() -> None:
+    results = Path(MEMORY, "results")
+    results.mkdir(parents=True)
+    sh(f"mount -t tmpfs -o size=4k none {results}")
+    (results / "other").write_bytes(bytes(4096))
+    with pytest.raises(OSError, match="No space left on device"):
+        network(BRIDGE).add("pod1")
+    assert addresses("pod1") == reserved() == []
+    (results / "other").unlink()
+    network(BRIDGE).add("pod1")
+    sh(f"umount {results}")
+
+
 def test_exhausted_range_and_absent_namespace_are_told_in_the_plugins_words() -> None:
     net = network(BRIDGE | {"ipam": {"type": "host-local", "subnet": "10.9.0.0/30"}})
     net.add("pod1")
@@ -203,6 +216,7 @@ def test_exhausted_range_and_absent_namespace_are_told_in_the_plugins_words() ->
     ("script", "said"),
     [
         ("echo no JSON; exit 3", "with no code: no JSON"),
+        ("echo no JSON", "with no code: no JSON"),
         ("echo lost >&2; exit 3", "with no code: lost"),
         ('echo \'{"code": 7, "msg": "bad", "details": "d\x1b"}\'; exit 1', r"code 7: bad: d\\x1b"),
         ("echo '[1]'; exit 1", r"no code: \[1\]"),

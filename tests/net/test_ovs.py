@@ -22,6 +22,7 @@ from netviz.net.discovery import snapshot
 from netviz.net.exports import export
 from netviz.net.history import checkpoint, restore
 from netviz.net.ovs import switched
+from netviz.net.ovsdb import Daemon
 from netviz.net.scripts import script
 from netviz.picture.cards import cards
 from netviz.picture.drawing import draw
@@ -175,6 +176,24 @@ def test_daemon_that_hangs_or_is_dead_costs_a_moment() -> None:
     while Path(f"/proc/{pid}/cmdline").exists() and Path(f"/proc/{pid}/cmdline").read_text():
         time.sleep(0.01)
     assert snapshot().warnings == ()  # Its sockets are still there, and nobody behind them.
+
+
+def test_answer_that_comes_too_late_is_not_read() -> None:
+    with (
+        socket.create_server("/run/late", family=socket.AF_UNIX) as late,
+        Daemon("/run/late", time.monotonic() + 10) as daemon,
+    ):
+
+        def answer() -> None:
+            with late.accept()[0] as wire:
+                wire.recv(100)
+                time.sleep(0.05)  # By now it is waited for.
+                daemon._until = 0
+                wire.sendall(b'{"id":0,"result":[]}')
+
+        Thread(target=answer).start()
+        with pytest.raises(TimeoutError):
+            daemon.ask("echo")
 
 
 RUBBISH = (

@@ -174,6 +174,13 @@ CASES = {
         "ip daddr 10.1.1.2 snat to 10.1.1.3; }; }'",
         *(NEAR, "back: net3 has 10.1.1.3 as well, and gets the answer", None),
     ),
+    "a source that nobody has": Case(
+        BRIDGE,
+        f"{NETNS} net1 nft 'table ip n {{ chain c {{ type nat hook postrouting priority 100; "
+        "ip daddr 10.1.1.2 snat to 10.1.1.77; }; }'",
+        *(NEAR, "back: nobody on veth0 answers for 10.1.1.77: nobody here has it"),
+        f"{NETNS} net1 nft delete rule ip n c",
+    ),
     "lo is down": Case(
         *(BRIDGE, "ip -n net1 link set lo down", ("net1", "10.1.1.1"), "net1:lo is down"),
         "ip -n net1 link set dev lo up",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
@@ -225,6 +227,53 @@ def test_lost_at_the_tunnel_where_no_flow_takes_it() -> None:
     lost = next(it for it in seen.journeys if it.title.startswith("ARP: who has 10.0.0.2"))
     assert lost.fate == "lost"
     assert "no flow in table 0 of br-tun takes it" in str(lost.end.end)
+
+
+def test_lost_at_the_far_end_of_the_tunnel_where_the_vlan_does_not_match() -> None:
+    two_hosts()
+    sh("ip netns exec a1 ping -c1 -W2 10.0.0.2")
+    on("host2", "ovs-vsctl set port v-a2 tag=7")
+    told = explain("a1", "10.0.0.2")
+    assert told.broken
+    assert told.broken.text.endswith("host2:vx is in VLAN 2, host2:v-a2 in 7")
+    assert told.broken.command == "ip netns exec host2 ovs-vsctl show"
+    journey = request(follow("a1", "ping -c1 -W1 10.0.0.2"))
+    assert way(journey, seen=False)[-6:] == [
+        *("host2:br-ex through", "host2:vx through", "host2:br-tun through"),
+        *("host2:br-tun-br-int out", "host2:br-int-br-tun in", "host2:br-int through"),
+    ]
+    assert (str(journey.end.where), journey.fate) == ("host2:br-int", "lost")
+    assert journey.end.end
+    assert journey.end.end.text == "no port of br-int takes it in VLAN 2"
+    sh(str(told.broken.mend))
+    assert explain("a1", "10.0.0.2", verify=True).works
+
+
+SERVER = "import socket; s = socket.create_server(('', 8000)); s.accept()[0].close()"
+
+
+def test_what_a_flow_rewrites_is_told_where_it_does_and_by_which() -> None:
+    plain()
+    there = "priority=9,tcp,in_port=v-net1,tp_dst=80,actions=mod_tp_dst:8000,NORMAL"
+    back = f"tcp,in_port=v-net2,actions=set_field:80->tcp_src,mod_dl_src:{NOBODY},NORMAL"
+    on("root", f"ovs-ofctl add-flow br0 {there}\novs-ofctl add-flow br0 '{back}'")
+    server = subprocess.Popen(["ip", "netns", "exec", "net2", sys.executable, "-c", SERVER])
+    sh("until ip netns exec net2 ss -tln | grep -q :8000; do sleep 0.05; done")
+    seen = follow("net1", "bash -c ': < /dev/tcp/10.1.1.2/80'")
+    server.wait(5)
+    assert seen.status == 0, seen.output
+    opens, answer = (it for it in seen.journeys if it.title.startswith("TCP SYN"))
+    told = [(str(hop.where), str(it)) for hop in opens for it in hop.changes]
+    assert told == [("root:br0", "TCP destination port 80 → 8000")]
+    told = [(str(hop.where), str(it)) for hop in answer for it in hop.changes]
+    assert told[0][1].startswith("Ethernet source ")
+    assert told[0][1].endswith(f" → {NOBODY}")
+    assert told[1:] == [("root:br0", "TCP source port 8000 → 80")]
+    reasons = [[str(it) for it in hop.reasons] for hop in opens]
+    assert "priority=9,tcp,in_port=1,tp_dst=80 actions=mod_tp_dst:8000,NORMAL" in reasons[2][0]
+    assert reasons[3:] == [[], []]  # No NAT.
+    told = explain("net1", "10.1.1.2", proto="tcp", port=80)
+    assert told.doubt == "a flow of br0 rewrites it"
 
 
 def test_explanation_tells_of_vlans_and_of_flows_and_what_mends_them() -> None:

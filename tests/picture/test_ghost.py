@@ -153,7 +153,7 @@ def test_a_card_that_is_planned_has_the_room_for_its_mac() -> None:
     net = Net()
     net.cable(net.space("net1"), net.space("net2"))
     words = [label.text for label in ghost(net).plan.labels]
-    assert words.count("··:··:··:⋯:··") == 2
+    assert words.count("··:⋯:··:··:··") == 2
 
 
 @pytest.mark.parametrize("theme", THEMES)

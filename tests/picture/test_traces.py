@@ -37,7 +37,17 @@ if TYPE_CHECKING:
     from netviz.model import Snapshot
 
 HOSTILE = ("<script>alert</script>"[:15], "</svg><b>x", 'a"onload=', "&lt;", "\x1b[31m", "]]>")
-CASES = ("bridged", "back", "flooded", "masqueraded", "lost", "tunnelled", "pods", "hosts")
+CASES = (
+    "bridged",
+    "back",
+    "flooded",
+    "masqueraded",
+    "lost",
+    "tunnelled",
+    "switched",
+    "pods",
+    "hosts",
+)
 
 
 @cache
@@ -57,6 +67,8 @@ def case(name: str) -> tuple[Snapshot, Journey]:
         network = net.snapshot()
         ends = ("h1:eth0", "h2:eth0"), ("h1:vx42", "h2:vx42")
         return network, travels.tunnelled(network, *ends)
+    if name == "switched":
+        return switched()
     if name == "hosts":
         network = netviz.two_hosts().planned()
         travel = travels.Travel(network).hop("net1:veth0", "out")
@@ -69,6 +81,33 @@ def case(name: str) -> tuple[Snapshot, Journey]:
     if name == "back":
         return bridge, travels.bridged(bridge, back=True)
     return bridge, getattr(travels, name)(bridge)
+
+
+def switched() -> tuple[Snapshot, Journey]:
+    """Return two hosts whose tunnels' packets leave by another bridge, and pass a switch."""
+    net = Net()
+    switch = net.bridge(ROOT)
+    for number in (1, 2):
+        host, pod = net.space(f"h{number}"), net.space(f"pod{number}")
+        tun, out = (
+            net.bridge(host, "br-tun"),
+            net.bridge(host, "out", at=[f"192.168.1.{number}/24"]),
+        )
+        net.cable(host, pod, f"p{number}", "eth0", port=tun)
+        remote = {"id": 42, "remote": f"192.168.1.{3 - number}"}
+        net.device(host, "vxlan0", "vxlan", master=tun, parameters=remote)
+        up = net.cable(ROOT, host, f"s{number}", "eth0", port=switch)[1]
+        net.links[up]["master"] = out
+    network = net.snapshot()
+    travel = travels.Travel(network).hop("pod1:eth0", "out").hop("h1:p1", "in")
+    for where in ("h1:br-tun", "h1:vxlan0", "h1:out"):
+        travel.hop(where, "through", seen=False)
+    travel.hop("h1:eth0", "out").hop("root:s1", "in").hop("root:br0", "through", seen=False)
+    travel.hop("root:s2", "out").hop("h2:eth0", "in")
+    for where in ("h2:out", "h2:vxlan0", "h2:br-tun"):
+        travel.hop(where, "through", seen=False)
+    travel.hop("h2:p2", "out").hop("pod2:eth0", "in", fate="delivered")
+    return network, travel.journey()
 
 
 def pods(network: Snapshot) -> Journey:
@@ -105,7 +144,7 @@ def test_every_hop_has_its_number_near_its_place(name: str) -> None:
     for number, disc in drawn.discs.items():
         left, top, right, bottom = drawn.places[number].extent
         near = (min(max(disc.x, left), right), min(max(disc.y, top), bottom))
-        assert dist(near, (disc.x, disc.y)) < 45
+        assert dist(near, (disc.x, disc.y)) < 60
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -281,6 +320,21 @@ def test_lost_reason_is_followed_by_its_command_and_a_stack_has_no_colon() -> No
     assert frame.hop
     assert frame.hop["why"] == [("LOST: no route", end.command)]
     assert frame.told == ()
+
+
+def test_what_a_program_gets_is_handed_to_it_and_not_called_delivered() -> None:
+    network, journey = case("bridged")
+    end = Reason("handed to <python3>, pid 7, tun0's other end")
+    handed = replace(journey.hops[-1], fate="delivered", end=end)
+    made = Trace(travels.followed(network, replace(journey, hops=(*journey.hops[:-1], handed))))
+    assert made.table().splitlines()[0].endswith(" · handed to <python3>")
+    assert "; handed to <python3>." in made.draw().alt
+    titles = {frame.hop["title"] for frame in made.frames() if frame.hop}
+    assert titles == {"ICMP echo request, id 7 seq 1 · handed to <python3>"}
+    assert "handed to &lt;python3&gt;</caption>" in made.to_html()
+    assert "delivered" not in made.table() + made.to_html()
+    both = replace(journey, hops=(*journey.hops[:-1], handed, journey.hops[-1]))
+    assert hops.title(both).endswith(" · delivered")
 
 
 def test_what_the_command_printed_is_text() -> None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
+from net.switches import host, on, pod
 from packets.roads import VXLAN
 
 import netviz
@@ -55,6 +56,15 @@ def uplink() -> Topology:
     return net
 
 
+def switches() -> None:
+    """Build two switches of Open vSwitch, each with two access ports of one VLAN."""
+    host()
+    for bridge, tag in (("br0", 10), ("br1", 20)):
+        on("root", f"ovs-vsctl add-br {bridge}")
+        for number in (tag + 1, tag + 2):
+            pod(f"net{number}", f"10.1.1.{number}", bridge, tag)
+
+
 NETWORKS: dict[str, Callable[[], object]] = {
     "two hosts": lambda: netviz.two_hosts().up(),
     "bridge": lambda: netviz.bridge(3).up(),
@@ -63,6 +73,7 @@ NETWORKS: dict[str, Callable[[], object]] = {
     "Docker": lambda: uplink().up(),
     "nodes": lambda: netviz.nodes(2, 2).up(),
     "VXLAN": lambda: sh(VXLAN),
+    "Open vSwitch": switches,
 }
 
 

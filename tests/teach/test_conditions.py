@@ -78,6 +78,7 @@ def test_claims_read_well():
     assert (A & ~X).claim == "A and not: X"
     assert (~X & A).claim == "(not: X) and A"
     assert (A | X & Y).claim == "A or (X and Y)"
+    assert str((A & X).claiming("all").line(EMPTY)) == "✗ all: not yet: X (no X)"
     assert (~(A | X)).claim == "(not: A) and not: X"
 
 

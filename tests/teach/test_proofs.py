@@ -38,6 +38,7 @@ SPOKEN_OF = {
     "VXLAN with a wrong VNI": "VNI|nobody on",
     "source NAT gone": "no route",
     "port disabled": "disabled",
+    "wrong tag": "is in VLAN 21, and .* in VLAN 10",
     "own network's route gone": "no route",
     "route gone": "no route",
     "blackhole": "blackhole",
