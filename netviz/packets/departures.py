@@ -88,9 +88,11 @@ def _apart(wires: Wires, came: Key, port: Key, inside: int | None) -> Step | Non
     text = f"{wires.told(came)} is in VLAN {one}, and {wires.told(port)} in VLAN {other}"
     wrong, right = came, other
     if one is None:
-        one, wrong, right = inside, port, inside
-        text = f"what comes by {wires.told(came)} is in VLAN {one}, {wires.told(port)} in {other}"
-    if one == other or not one or other is None:
+        one = inside
+        where = f"VLAN {one}" if one else "no VLAN"
+        text = f"what comes by {wires.told(came)} is in {where}, {wires.told(port)} in {other}"
+        wrong, right = (port, inside) if one else (came, other)
+    if one in (other, None) or other is None:
         return None
     space, name = wires.spaces[came[0]], wires.links[wrong].name
     mend = typed(space, "ovs-vsctl", "set", "port", name, f"tag={right}")

@@ -284,6 +284,13 @@ def test_explanation_tells_of_vlans_and_of_flows_and_what_mends_them() -> None:
     assert told.broken.text.endswith("v-net1 is in VLAN 10, and v-net3 in VLAN 20")
     sh(str(told.broken.mend))
     assert explain("net1", "10.1.1.3", verify=True).verified
+    on("root", "ovs-vsctl clear port v-net1 tag")
+    told = explain("net1", "10.1.1.3", verify=True)
+    assert told.broken
+    assert told.verified is False
+    assert told.broken.text.endswith("what comes by v-net1 is in no VLAN, v-net3 in 20")
+    sh(str(told.broken.mend))
+    assert explain("net1", "10.1.1.3", verify=True).verified
     on("root", "ovs-ofctl add-flow br0 priority=9,icmp,in_port=v-net3,actions=drop")
     told = explain("net1", "10.1.1.3", verify=True)
     assert told.broken
