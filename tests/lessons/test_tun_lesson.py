@@ -48,6 +48,10 @@ def test_a_program_is_the_other_end(own_lab: Notebook) -> None:
     assert re.search(rf"\? {HOLDS} reads what net1:tun0 sends: no table says more", explained)
     drawn = said.by("nv.draw()", turn=1)
     assert len(re.findall(rf"tun0 with 192\S+ fd00::\S+ its other end: {HOLDS}", drawn)) == 2
+    opens = next(source for source, _ in said if source.startswith("import sys"))
+    say(own_lab, opens)
+    assert "busy" in own_lab.run(opens).error
+    say(own_lab, "end.close()\n" + opens)
 
 
 @pytest.mark.long
