@@ -27,6 +27,7 @@ _ROWS, _COLUMNS = 40, 100
 _OUTPUT_FLAGS = 1  # Their place in what tcgetattr returns.
 _LOCAL_FLAGS = 3
 _END_OF_INPUT = b"\x04"  # Ctrl-D.
+_INTERRUPT = b"\x03"  # Ctrl-C.
 _ENDS_AHEAD = 64  # Each reader takes one, and a script may have several.
 
 
@@ -34,8 +35,8 @@ def run(command: str) -> int:
     """Run a shell command, print its output as it comes, and return its exit status.
 
     The status is negative for a command ended by a signal, as in ``subprocess``. An interrupt
-    goes to the command; a second one kills it. What it leaves in the background runs on, and
-    its output still arrives in the cell.
+    goes to the command, as Ctrl-C does on a terminal; a second one kills it. What it leaves in the
+    background runs on, and its output still arrives in the cell.
     """
     master, slave = pty.openpty()
     _be_plain(slave)
@@ -75,6 +76,9 @@ def _follow(process: subprocess.Popen[bytes], output: _Output, exited: int) -> N
                 return
         except KeyboardInterrupt:
             interrupts += 1
+            if interrupts == 1 and output.takes_keys(termios.ISIG):
+                os.write(output.master, _INTERRUPT)  # For `docker exec -ti`, a key like others.
+                continue
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGINT if interrupts == 1 else signal.SIGKILL)
 
@@ -103,9 +107,13 @@ class _Output:
 
     def end_raw_input(self) -> None:
         """Give Ctrl-D once more to a program that now takes its keys unread: a shell, docker."""
-        if not self.told_raw and not termios.tcgetattr(self.master)[_LOCAL_FLAGS] & termios.ICANON:
+        if not self.told_raw and self.takes_keys(termios.ICANON):
             self.told_raw = True
             os.write(self.master, _END_OF_INPUT)
+
+    def takes_keys(self, unread: int) -> bool:
+        """Tell whether a program takes those keys itself that the terminal else reads."""
+        return not termios.tcgetattr(self.master)[_LOCAL_FLAGS] & unread
 
     def follow_to_the_end(self) -> None:
         """Print until nobody holds the terminal any more."""
