@@ -10,6 +10,7 @@ import os
 import re
 import shlex
 import subprocess
+import sys
 import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -58,10 +59,7 @@ class Component:
     @property
     def remedy(self) -> str:
         """What one types to have it."""
-        managers = [name for name in _MANAGERS if place(name)]
-        if place("apt-get") or not managers:
-            return f"run: netviz components fetch {self.name}"
-        return f"run: sudo {managers[0]} {_MANAGERS[managers[0]]} {self.elsewhere}"
+        return remedy([self])
 
     def fits(self, version: str) -> bool:
         """Tell whether a version is not too old."""
@@ -189,14 +187,8 @@ def needs(*names: str) -> Provision:
     """
     must_be_inside("use components")
     standings = tuple(map(standing, with_needs(names)))
-    for each in standings:
-        if not each.origin:
-            mend = f"in a terminal of the machine, {each.component.remedy}, then run this again"
-            why = each.why or "it is neither on this machine nor fetched"
-            raise ComponentError(
-                f"there is no '{each.component.name}' to use: {why}",
-                remedy=f"{mend}; without it, {each.component.without}",
-            )
+    if lacks := [each for each in standings if not each.origin]:
+        raise _refusal(names, lacks)
     try:
         lay(each.tree for each in standings if each.tree)
     except OSError as error:
@@ -206,6 +198,35 @@ def needs(*names: str) -> Provision:
             remedy="start the lab anew, or install what is needed",
         ) from error
     return Provision(standings)
+
+
+def remedy(components: Iterable[Component], program: str = "netviz") -> str:
+    """Return what one types to have components, where ``program`` is how netviz is called."""
+    managers = [name for name in _MANAGERS if place(name)]
+    if place("apt-get") or not managers:
+        return f"run: {program} components fetch {' '.join(each.name for each in components)}"
+    packages = " ".join(each.elsewhere for each in components)
+    return f"run: sudo {managers[0]} {_MANAGERS[managers[0]]} {packages}"
+
+
+def _refusal(names: Iterable[str], lacks: Iterable[Standing]) -> ComponentError:
+    """Return what lacks of the components that were asked for, and how to have all of them."""
+    known_of = {each.component.name: each.why for each in lacks}
+    concerned = [
+        asked
+        for asked in map(known().__getitem__, names)
+        if any(each.name in known_of for each in with_needs([asked.name]))
+    ]
+    what = "; ".join(
+        f"there is no '{name}' to use: {why or 'it is neither on this machine nor fetched'}"
+        for name, why in known_of.items()
+    )
+    # A terminal of the machine knows no virtual environment.
+    own = Path(sys.executable).with_name("netviz")
+    program = shlex.quote(str(own)) if own.exists() else own.name
+    without = "; ".join(f"without {each.name}, {each.without}" for each in concerned)
+    mend = f"in a terminal of the machine, {remedy(concerned, program)}, then run this again"
+    return ComponentError(what, remedy=f"{mend}; {without}")
 
 
 def with_needs(names: Iterable[str]) -> list[Component]:

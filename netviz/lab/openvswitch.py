@@ -18,13 +18,11 @@ import subprocess
 from pathlib import Path
 
 from netviz.errors import ComponentError
+from netviz.lab.components import needs
 from netviz.lab.filesystem import PRIVATE
-from netviz.lab.sandbox import must_be_inside
 from netviz.lab.services import Service
 
 _SCHEMA = Path("/usr/share/openvswitch/vswitch.ovsschema")
-# Where Debian has it; installed, it would be linked into /usr/sbin.
-_SWITCH = "/usr/lib/openvswitch-switch/ovs-vswitchd"
 
 
 def recipe(namespace: str | None = None) -> Service:
@@ -33,7 +31,7 @@ def recipe(namespace: str | None = None) -> Service:
     Where the database does not run yet, it begins empty. Equivalent to: ``ovs-ctl start``.
     Raises ``ComponentError`` where Open vSwitch is not at hand, ``SandboxError`` outside a lab.
     """
-    must_be_inside("start 'ovs'")
+    needs("ovs")
     folder = Path(f"/run/openvswitch-{namespace}" if namespace else "/run/openvswitch")
     listening = folder / "db.sock"
     env = {"OVS_RUNDIR": str(folder), "OVS_LOGDIR": str(PRIVATE / "services")}
@@ -48,7 +46,7 @@ def recipe(namespace: str | None = None) -> Service:
     switch = Service(
         "ovs",
         [
-            shutil.which("ovs-vswitchd") or _SWITCH,
+            "ovs-vswitchd",
             f"unix:{listening}",
             "--pidfile",
             *([] if real else ["--enable-dummy"]),
@@ -90,7 +88,7 @@ def _prepare(folder: Path, datapath: str) -> None:
         raise ComponentError(
             f"cannot make the database of 'ovs': {why.strip()}",
             command=f"ovsdb-tool create {folder / 'conf.db'} {_SCHEMA}",
-            remedy="run: netviz components fetch ovs",
+            remedy="see whether /run is full",
         ) from error
     # The wrapper reads it: which kind of switch a new bridge shall be.
     (folder / "datapath").write_text(f"{datapath}\n")
