@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from collections import defaultdict
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 MOST_PIDS = 32
+_MOMENT = 1.0  # Seconds from the file to the namespace, on a busy machine.
 _SEEN_FROM_LINK = re.compile(r"net:\[(\d+)\]")
 _OCTAL = re.compile(r"\\([0-7]{3})")
 _DRAWN = re.compile(r"(cni|netns)-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -130,13 +132,10 @@ class _Finding:
         """Look at the files in /run/netns. Equivalent to: ``ip netns list``."""
         for path in files(NAMED):
             inode = _inode(path)
-            if not inode:
-                self.cautions.append(
-                    Caution(f"'{printable(path)}' is not a namespace; remove it with ip netns del")
-                )
-                continue
-            known = self.add(inode, "name", path)
-            if known:
+            if not inode and not _fresh(path):
+                text = f"'{printable(path)}' is not a namespace; remove it with ip netns del"
+                self.cautions.append(Caution(text))
+            if inode and (known := self.add(inode, "name", path)):
                 known.names.append(_named_after(path))
 
     def mounted(self) -> None:
@@ -169,7 +168,7 @@ class _Finding:
             remedy = "; run it with sudo" if os.geteuid() else ""
             self.cautions.append(Caution(f"processes that hide their namespace: {hidden}{remedy}"))
 
-    def held_byfiles(self) -> None:
+    def held_by_files(self) -> None:
         """Look at every open descriptor. Equivalent to: ``ls -l /proc/*/fd``."""
         for pid in _processes():
             for path in files(f"/proc/{pid}/fd"):
@@ -222,7 +221,7 @@ def find() -> tuple[list[Found], list[Caution]]:
     finding.named()
     finding.mounted()
     finding.held_by_processes()
-    finding.held_byfiles()
+    finding.held_by_files()
     finding.held_by_containers()
     first, *others = finding.found.values()
     return [first, *sorted(others, key=_order)], finding.cautions
@@ -231,6 +230,14 @@ def find() -> tuple[list[Found], list[Caution]]:
 def _order(found: Found) -> tuple[bool, list[tuple[int, str]]]:
     """Put names before processes, and net2 before net10."""
     return found.held_by != "name", in_order(found.name)
+
+
+def _fresh(path: str) -> bool:
+    """Tell whether a file is so new, or gone, that ``ip netns`` is perhaps at work on it."""
+    try:
+        return time.time() - Path(path).lstat().st_mtime < _MOMENT
+    except FileNotFoundError:
+        return True
 
 
 def _inode(path: str) -> int:

@@ -13,12 +13,17 @@ from netviz.net.namespaces import MOST_PIDS, find
 
 
 def test_file_that_is_no_namespace_is_a_warning() -> None:
-    sh("ip netns add net1; touch /run/netns/broken")
+    sh("ip netns add net1; touch --date='2 seconds ago' /run/netns/broken")
     found, cautions = find()
     assert [space.name for space in found] == ["root", "net1"]
     assert [str(caution) for caution in cautions] == [
         "'/run/netns/broken' is not a namespace; remove it with ip netns del"
     ]
+
+
+def test_file_that_is_just_being_made_a_namespace_is_none() -> None:
+    sh("touch /run/netns/net1")
+    assert find()[1] == []
 
 
 def test_namespace_of_another_kind_is_a_warning() -> None:

@@ -77,7 +77,8 @@ REST = {
         sysctl -qw net.ipv4.tcp_rmem='4096 8192 16384' net.core.somaxconn=17
         sysctl -qw net.ipv4.ip_local_reserved_ports=80,443""",
     "no IPv6": "sysctl -qw net.ipv6.conf.all.disable_ipv6=1",
-    "broken name": "touch /run/netns/broken; mkdir -p /run/netns/folder/x; mkfifo /run/netns/fifo",
+    "broken name": """touch --date='2 seconds ago' /run/netns/broken
+        mkdir -p /run/netns/folder/x; mkfifo /run/netns/fifo""",
     "name of another kind": "touch /run/netns/uts; mount --bind /proc/self/ns/uts /run/netns/uts",
     "name of the root": "ip netns attach base $$",
     "two names": PAIR + "; touch /run/netns/b; mount --bind /run/netns/net1 /run/netns/b",
