@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+import pytest
 from lessons import lesson
 from running import assert_solved, echo_request, packets, run, say, titles
 
@@ -32,6 +33,7 @@ def test_00_start_here(own_lab: Notebook) -> None:
     assert "Network is unreachable" in said.by("ping -c 3")
 
 
+@pytest.mark.long
 def test_01_namespaces(own_lab: Notebook) -> None:
     said = run(own_lab, "01")
     assert said.happened == ["lab", "twice"]
@@ -63,6 +65,7 @@ def test_01_namespaces(own_lab: Notebook) -> None:
     assert "0.0.0.0:8000" in said.by("%%netns net1")
 
 
+@pytest.mark.long
 def test_02_veth(own_lab: Notebook) -> None:
     said = run(own_lab, "02")
     assert said.happened == ["lowerlayerdown", "two", "through the loopback", "no veth1 at all"]
@@ -108,6 +111,7 @@ def test_02_veth(own_lab: Notebook) -> None:
     assert "veth1 with 10.1.1.2/24, joined with net1:veth0" in said.by("nv.draw()", turn=3)
 
 
+@pytest.mark.long
 def test_04_bridge(own_lab: Notebook) -> None:
     said = run(own_lab, "04")
     assert said.happened == ["yes", "no", "thousands, or more", "all but one"]

@@ -35,6 +35,8 @@ from netviz.net.steps import ROOT
 if TYPE_CHECKING:
     from netviz.net.steps import Step
 
+pytestmark = pytest.mark.long
+
 Tree = dict[str, object]
 Header = tuple[struct.Struct, str]
 KINDS = {it.kind for it in (*LINKS, *PARAMETERS) if hasattr(it, "kind")}

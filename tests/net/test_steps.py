@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
     from netviz.net.steps import Step
 
+pytestmark = pytest.mark.long
+
 LACKING = "Unknown device type", "qdisc kind is unknown"
 LACKED: set[str] = set()
 PROBES = {

@@ -22,6 +22,8 @@ from netviz.records import snapshot_of
 if TYPE_CHECKING:
     from netviz.explanations import Explanation
 
+pytestmark = pytest.mark.long
+
 NETNS = "ip netns exec"
 # Nothing in the network says who should have these addresses, or how one gets there.
 NOWHERE = ("the router has no route", "a route that refuses", "nobody has")

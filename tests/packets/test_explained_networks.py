@@ -23,6 +23,8 @@ from netviz.packets.diagnosis import diagnose
 if TYPE_CHECKING:
     from netviz.explanations import Explanation
 
+pytestmark = pytest.mark.long
+
 NETWORKS, AT_ONCE = 224, 80
 OF_LINKS = {"wrong VNI", "wrong remote", "tunnel down", "macvlan alone", "lower device down"}
 """Faults of links that not every kernel has."""

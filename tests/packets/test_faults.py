@@ -13,6 +13,8 @@ from netviz.packets.tracer import Flow, follow
 if TYPE_CHECKING:
     from netviz.journeys import Followed, Journey
 
+pytestmark = pytest.mark.long
+
 
 class Fault(NamedTuple):
     """What is wrong in a network, what is sent, and how a journey with this title then ends."""

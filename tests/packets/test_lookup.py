@@ -25,6 +25,8 @@ from netviz.model import FdbEntry, Interface, Namespace, Rule
 from netviz.net.discovery import snapshot
 from netviz.packets.lookup import Lookup, Stack
 
+pytestmark = pytest.mark.long
+
 # What the kernel says of each refusal. A rule's "unreachable" is another error than a route's.
 ERRORS = {
     "no route": {"Network is unreachable"},

@@ -29,6 +29,8 @@ from netviz.picture.shapes import Label
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+pytestmark = pytest.mark.long
+
 SLOW = settings(
     deadline=None, max_examples=15, derandomize=True, database=None,
     suppress_health_check=list(HealthCheck),

@@ -23,6 +23,8 @@ from netviz.picture.themes import THEMES
 from netviz.picture.words import short
 from netviz.text import printable
 
+pytestmark = pytest.mark.long
+
 SLOW = settings(
     deadline=None, max_examples=15, derandomize=True, database=None,
     suppress_health_check=list(HealthCheck),

@@ -15,6 +15,8 @@ from netviz.picture.layout import layout
 if TYPE_CHECKING:
     from netviz.picture.shapes import Plan
 
+pytestmark = pytest.mark.long
+
 
 def star(count: int) -> Net:
     net = Net()

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from netviz.model import Endpoint, Interface
     from netviz.picture.shapes import Plan
 
+pytestmark = pytest.mark.long
+
 SVG = "{http://www.w3.org/2000/svg}"
 SAYS = "Planned, not built yet: "
 SLOW = settings(

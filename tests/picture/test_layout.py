@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from netviz.model import Snapshot
     from netviz.picture.shapes import Plan
 
+pytestmark = pytest.mark.long
+
 SLOW = settings(
     deadline=None, max_examples=100, derandomize=True, database=None,
     suppress_health_check=list(HealthCheck),

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from netviz.model import Key, Snapshot
     from netviz.picture.shapes import Box, Plan
 
+pytestmark = pytest.mark.long
+
 FLAGS = {UP: ("UP", "LOWER_UP"), NO_CARRIER: ("UP",), DOWN: ()}
 SLOW = settings(
     deadline=None, max_examples=60, derandomize=True, database=None,

@@ -20,6 +20,8 @@ from netviz.picture.film import Camera, Frame
 from netviz.picture.pages import follower, player, script
 from netviz.picture.words import short
 
+pytestmark = pytest.mark.long
+
 SVG = "http://www.w3.org/2000/svg"
 LEADS = ("src", "href", "xlink:href", "srcset", "action", "formaction", "data", "poster", "ping")
 TITLES = (

@@ -19,6 +19,8 @@ from netviz.text import printable
 if TYPE_CHECKING:
     from netviz.model import Snapshot
 
+pytestmark = pytest.mark.long
+
 SVG = "{http://www.w3.org/2000/svg}"
 ALLOWED = {f"{SVG}{tag}" for tag in ("svg", "g", "path", "text", "title", "use", "tspan")}
 SLOW = settings(
