@@ -125,7 +125,7 @@ def test_killed_outside_it_leaves_no_shell_and_no_job(someone: Someone) -> None:
     with lab(someone) as running:
         shell = entered(someone, running.pid)
         shell.type("sleep 1000\r")
-        wait_until(lambda: len(processes_of(shell.pid)) == 3)
+        wait_until(lambda: waits_for(shell.pid, "sleep"))
         with all_end(processes_of(shell.pid)):
             os.kill(shell.pid, signal.SIGKILL)
             assert shell.end() == -signal.SIGKILL
@@ -137,7 +137,7 @@ def test_killed_outside_where_it_leads_no_terminal(someone: Someone) -> None:
         around = someone.terminal("sh", "-c", f"{NETVIZ} attach {running.pid}; echo left")
         around.wait_for("root@lab")
         around.type("sleep 1000\r")
-        wait_until(lambda: len(processes_of(around.pid)) == 4)
+        wait_until(lambda: waits_for(around.pid, "sleep"))
         family = processes_of(around.pid) - {around.pid}
         with all_end(family):
             os.kill(min(family), signal.SIGKILL)
@@ -428,6 +428,13 @@ def entered(someone: Someone, which: int) -> Terminal:
     shell = someone.terminal(NETVIZ, "attach", str(which))
     shell.wait_for("root@lab")
     return shell
+
+
+def waits_for(pid: int, job: str) -> bool:
+    """Tell whether a bash below a process waits for a job; one just begun it may not hang up."""
+    told = [Path(f"/proc/{each}/stat").read_text().split() for each in processes_of(pid)]
+    states = {name: state for _, name, state, *_ in told}
+    return f"({job})" in states and states.get("(bash)") == "S"
 
 
 def wait_until(true: object) -> None:
