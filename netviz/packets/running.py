@@ -84,6 +84,7 @@ def _watched(words: list[str], timeout: float, stop: Event, heard: Callable[[str
         waiting.register(process.stdout, select.POLLIN)
         end, ended = time.monotonic() + timeout, False
         while True:
+            gone = process.poll() is not None  # Asked first: its last words come before its end.
             ready = waiting.poll(_GLANCE)
             if ready:
                 data = os.read(process.stdout.fileno(), 1 << 16)
@@ -92,7 +93,7 @@ def _watched(words: list[str], timeout: float, stop: Event, heard: Callable[[str
                     waiting.unregister(process.stdout)
             late = time.monotonic() > end
             # What it leaves behind may hold the pipe open, and is not waited for.
-            if process.poll() is not None and (late or not ready):
+            if gone and (late or not ready):
                 return process.returncode
             if not ended and (late or stop.is_set()):
                 ended = True

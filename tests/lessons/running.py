@@ -28,6 +28,7 @@ class Said(list[tuple[str, str]]):
     def happened(self) -> list[str]:
         """Which option each prediction's answer was."""
         told = [told for source, told in self if source.startswith("guess.reveal(")]
+        assert [each for each in told if "What happened: none of the options" in each] == []
         return [re.search(r"^What happened: (.*)$", each, re.MULTILINE)[1] for each in told]
 
 

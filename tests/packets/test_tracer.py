@@ -368,6 +368,23 @@ def test_network_of_many_namespaces_is_traced_in_seconds() -> None:
     assert request.fate == "delivered"
 
 
+def test_last_words_are_heard_while_other_threads_work() -> None:
+    script = """
+import sys, threading
+from netviz.net.namespaces import find
+from netviz.packets.running import run
+sys.setswitchinterval(0.03)
+root = find()[0][0]
+def work():
+    while True: sum(range(1000))
+threading.Thread(target=work, daemon=True).start()
+lines = [f"sleep 0.{50 + number:03}; echo end" for number in range(12)]
+print([run(root, line, 9.0, lambda _: None).output for line in lines].count("end\\n"))
+"""
+    command = [sys.executable, "-c", script]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "12\n"
+
+
 def test_network_is_the_same_afterwards() -> None:
     sh(NAT)
     before = snapshot()
