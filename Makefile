@@ -55,7 +55,7 @@ programs: .venv/lab
 # Fetched, and never installed: their packages would start daemons. Where one cannot be had, netviz
 # says so, and what needs it fails.
 components: .venv/lab
-	@for each in docker cni ovs busybox; do $(NETVIZ) components fetch $$each || true; done
+	@for each in docker cni ovs; do $(NETVIZ) components fetch $$each || true; done
 
 .venv/lab .venv/test .venv/browser .venv/docs .venv/dev: pyproject.toml constraints.txt
 	@scripts/environment $(@F)

@@ -14,9 +14,9 @@ from nbformat.v4 import new_code_cell
 
 from netviz import Recording
 from netviz.model import Namespace
+from netviz.picture.entries import MAIN
 
 NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
-MAIN = 254  # The number of the table that `ip route` shows.
 RECORDED = {"05-docker": ('nv.service("docker")', "net = nv.docker(2)", "docker")}
 
 

@@ -29,7 +29,7 @@ from typing import Never
 from netviz.errors import NetvizError
 from netviz.lab import filesystem
 from netviz.lab.identity import is_root_of_machine
-from netviz.lab.processes import Process, numbered_as_here, running
+from netviz.lab.processes import BEGAN, Process, numbered_as_here, running, stat
 from netviz.lab.sandbox import execute, inside, settle_in
 from netviz.lab.supervisor import SENT_BY_KERNEL, Terminal, end_as, hold_signals
 from netviz.lab.syscalls import (
@@ -48,7 +48,6 @@ _EVERY_NAMESPACE = (
     CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWPID | CLONE_NEWUTS | CLONE_NEWIPC
 )
 _FILE_OF_A_LAB = str(filesystem.ROOT).lstrip("/")
-_START_TIME = 19  # Its place in /proc/PID/stat, after the name.
 # Who the lab's user is, and where her programs are.
 _HERS = ("HOME", "LOGNAME", "PATH", "USER")
 _SHELLS = ("bash", "dash", "fish", "ksh", "sh", "zsh")
@@ -213,8 +212,7 @@ def _is_ready(first: int, program: int) -> bool:
 
 def _ticks(pid: int) -> int:
     """Return when a process started, in ticks since the machine did."""
-    text = (_PROC / str(pid) / "stat").read_text(errors="replace")
-    return int(text.rpartition(")")[2].split()[_START_TIME])
+    return int(stat(pid)[BEGAN])
 
 
 def _name(program: int) -> str:

@@ -211,15 +211,15 @@ def remedy(components: Iterable[Component], program: str = "netviz") -> str:
 
 def _refusal(names: Iterable[str], lacks: Iterable[Standing]) -> ComponentError:
     """Return what lacks of the components that were asked for, and how to have all of them."""
-    known_of = {each.component.name: each.why for each in lacks}
+    reasons = {each.component.name: each.why for each in lacks}
     concerned = [
         asked
         for asked in map(known().__getitem__, names)
-        if any(each.name in known_of for each in with_needs([asked.name]))
+        if any(each.name in reasons for each in with_needs([asked.name]))
     ]
     what = "; ".join(
         f"there is no '{name}' to use: {why or 'it is neither on this machine nor fetched'}"
-        for name, why in known_of.items()
+        for name, why in reasons.items()
     )
     # A terminal of the machine knows no virtual environment.
     own = Path(sys.executable).with_name("netviz")

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from netviz.lab.components import needs
 from netviz.lab.filesystem import PRIVATE
+from netviz.lab.scripts import copy
 from netviz.lab.services import Service
 
 _PROGRAMS = Path(__file__).parent / "engine"
@@ -28,9 +29,7 @@ def recipe(namespace: str | None = None) -> Service:
     """
     needs("docker")
     for program in _PROGRAMS.iterdir():
-        here = PRIVATE / "bin" / program.name
-        here.write_bytes(program.read_bytes())
-        here.chmod(0o755)
+        copy(program, PRIVATE / "bin")
     name = f"docker-{namespace}" if namespace else "docker"
     start = ["unshare", "--mount", "--cgroup", "--propagation", "slave", "dockerd-in-a-lab", name]
     return Service("docker", start, ready=lambda: _has_images(name), namespace=namespace)

@@ -15,9 +15,14 @@ def put(folder: Path) -> None:
     if Path("/usr/bin/ovs-vsctl").exists():
         wanted["ovs"] = _WRAPPED
     for name, programs in wanted.items():
-        script = folder / name
-        if not script.exists():
-            script.write_bytes(Path(__file__).with_name(name).read_bytes())
-            script.chmod(0o755)
+        if not (folder / name).exists():
+            copy(Path(__file__).with_name(name), folder)
             for program in programs:
                 (folder / program).symlink_to(name)
+
+
+def copy(script: Path, folder: Path) -> None:
+    """Put a script into a folder, to be run. Equivalent to: ``install SCRIPT FOLDER``."""
+    here = folder / script.name
+    here.write_bytes(script.read_bytes())
+    here.chmod(0o755)

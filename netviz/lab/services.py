@@ -20,6 +20,7 @@ from typing import cast
 
 from netviz.errors import ComponentError
 from netviz.lab.filesystem import PRIVATE
+from netviz.lab.processes import BEGAN, STATE, stat
 from netviz.lab.sandbox import must_be_inside
 
 _RECIPES = {"docker": "dockerd", "ovs": "openvswitch"}
@@ -27,7 +28,6 @@ _FOLDER = PRIVATE / "services"
 _NAMESPACES = Path("/run/netns")
 _MOMENT = 0.02  # Seconds between two questions whether it is ready.
 _GRACE = 10.0  # Seconds from the request to end until it is killed.
-_STATE, _BEGAN = 0, 19  # Their places in /proc/PID/stat, after the name.
 
 
 class Service:
@@ -177,7 +177,7 @@ class Service:
         except OSError as error:
             why = f"'{command[0]}': {error.strerror}"
             raise self._error(why, f"run: netviz components fetch {self.name}") from error
-        self._noted.write_text(f"{pid} {_told(pid)[_BEGAN]}")
+        self._noted.write_text(f"{pid} {stat(pid)[BEGAN]}")
         return pid
 
     def _wait(self) -> None:
@@ -222,10 +222,10 @@ def service(name: str, namespace: str | None = None) -> Service:
 
 def _runs(pid: int, began: str) -> bool:
     """Tell whether a process runs that began then; the number may be another's by now."""
-    told = _told(pid)
-    if told[_BEGAN] != began:
+    told = stat(pid)
+    if told[BEGAN] != began:
         return False
-    if told[_STATE] not in "ZX":
+    if told[STATE] not in "ZX":
         return True
     _reap(pid)
     return False
@@ -234,11 +234,6 @@ def _runs(pid: int, began: str) -> bool:
 def _reap(pid: int) -> None:
     with suppress(ChildProcessError):
         os.waitpid(pid, os.WNOHANG)  # Ours, and dead, it would stay a zombie.
-
-
-def _told(pid: int) -> list[str]:
-    """Return what the kernel tells of a process, from its state on. Raises ``OSError``."""
-    return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
 
 
 def _end(pid: int) -> None:

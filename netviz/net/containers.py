@@ -15,6 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
+from netviz.lab.processes import BEGAN, PARENT, stat
 from netviz.lab.syscalls import CLONE_NEWUTS, setns
 from netviz.model import Caution, Container, EngineNetwork
 from netviz.net import engines
@@ -32,7 +33,6 @@ _ID = re.compile(
 )
 _POD = re.compile(r"(?:^|[-/])pod([0-9a-f_-]{32,36})(?=[./:]|$)")
 _MOST_PARENTS = 32
-_PARENT, _BEGAN = 1, 19  # Their places in /proc/PID/stat, after the name.
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +112,7 @@ def _residents(crowd: Mapping[int, Iterable[int]]) -> list[_Resident]:
                 # Who has a network of his own and no hostname is in no container: most are not.
                 clue = _clue(pid, climbed) if _hosted_by(pid) != ours else None
                 if clue and not (own and clue.id == own.id):
-                    here = _Resident(_status(pid, _BEGAN), pid, space, clue)
+                    here = _Resident(int(stat(pid)[BEGAN]), pid, space, clue)
                     known = found.setdefault(clue.id, here)
                     if (here.began, here.pid) < (known.began, known.pid):
                         found[clue.id] = here
@@ -131,14 +131,14 @@ def _clue(pid: int, climbed: dict[int, Clue | None]) -> Clue | None:
         if clue:
             return clue
         way: list[int] = []
-        parent = _status(pid, _PARENT)
+        parent = int(stat(pid)[PARENT])
         while parent > 1 and parent not in climbed and len(way) < _MOST_PARENTS:
             way.append(parent)
             arguments = _read(parent, "cmdline").split(b"\0")
             clue = in_command([it.decode(errors="replace") for it in arguments])
             if clue:
                 break
-            parent = _status(parent, _PARENT)
+            parent = int(stat(parent)[PARENT])
         clue = clue or climbed.get(parent)
         climbed.update(dict.fromkeys(way, clue))
     return clue
@@ -165,10 +165,6 @@ def in_command(arguments: list[str]) -> Clue | None:
     if program == "conmon" and said.get("-c"):
         return Clue(said["-c"], "podman", said.get("-n", ""))
     return None
-
-
-def _status(pid: int, place: int) -> int:
-    return int(_read(pid, "stat").rpartition(b")")[2].split()[place])
 
 
 def _read(pid: int, name: str) -> bytes:

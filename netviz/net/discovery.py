@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from netviz.errors import DiscoveryError
 from netviz.model import (
+    OPENED,
     Address,
     Caution,
     Endpoint,
@@ -127,7 +128,7 @@ def _nft(found: Found, cautions: list[Caution]) -> tuple[dict[str, object], ...]
 def _other_ends(readings: list[_Reading]) -> None:
     """Find the programs that have tuns and taps open, where there are any."""
     own = [(it.found.id, link) for it in readings for link in it.links.values()]
-    own = [(space, link) for space, link in own if link.fields["kind"] in tuns.KINDS]
+    own = [(space, link) for space, link in own if link.fields["kind"] in OPENED]
     held = tuns.programs() if own else {}
     for space, link in own:
         link.fields["programs"] = held.get((space, link.name), ())

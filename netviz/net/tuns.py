@@ -19,7 +19,6 @@ from netviz.lab.syscalls import pidfd_getfd
 from netviz.model import Program
 from netviz.net.namespaces import files
 
-KINDS = ("tun", "tap")
 _FILE = "/net/tun"
 _TUNGETDEVNETNS = 0x54E3
 _ATTACHED = re.compile(rb"^iff:\t(.+)$", re.MULTILINE)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
-from netviz.packets.flows import PROTOCOLS, TAGGED, DoubtError
+from netviz.packets.flows import KINDS, PROTOCOLS, TAGGED, DoubtError, number
 from netviz.packets.pipelines import Passage
 from netviz.packets.typed import typed
 
@@ -103,14 +102,14 @@ def _fields(frame: Frame, tags: Tags) -> Fields:
     """Return a frame as flows know it: one for many asks who has an address."""
     v6 = ":" in frame.address
     asks = frame.many and not v6
-    found = {"dl_type": 0x86DD if v6 else 0x0806 if asks else 0x0800}
-    found["ipv6_dst" if v6 else "arp_tpa" if asks else "nw_dst"] = int(ip_address(frame.address))
+    found = {"dl_type": KINDS["ipv6" if v6 else "arp" if asks else "ip"]}
+    found["ipv6_dst" if v6 else "arp_tpa" if asks else "nw_dst"] = number(frame.address)
     cards = {"dl_dst": frame.to, "dl_src": frame.source}
-    found |= {name: int(mac.replace(":", ""), 16) for name, mac in cards.items() if mac}
+    found |= {name: number(mac) for name, mac in cards.items() if mac}
     if frame.packet and not asks:
         found["nw_proto"] = PROTOCOLS.get(frame.packet.protocol + "6" * v6, 0)
         ends = {"ipv6_src" if v6 else "nw_src": frame.packet.source}
-        found |= {name: int(ip_address(end)) for name, end in ends.items() if end}
+        found |= {name: number(end) for name, end in ends.items() if end}
         ports = {"tp_src": frame.packet.sport, "tp_dst": frame.packet.dport}
         found |= {name: port for name, port in ports.items() if port is not None}
     for tag in tags:

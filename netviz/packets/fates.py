@@ -1,8 +1,7 @@
 """Why a packet went no further: delivered, not wanted, or lost, and by what. Pure.
 
-What the kernel told itself comes first: a packet filter's verdict. Else its tables are looked up as
-it looks them up, in its order, and the first that stops the packet is the reason. Where none does,
-that is said too.
+What the kernel told itself comes first: a packet filter's verdict. Else its tables are looked up in
+its order, and the first that stops the packet is the reason. Where none does, that is said too.
 """
 
 from __future__ import annotations
@@ -14,9 +13,10 @@ from typing import TYPE_CHECKING
 
 from netviz.changes import FORWARDING
 from netviz.journeys import DELIVERED, DISCARDED, HANDED, LOST, Reason
+from netviz.model import OPENED
 from netviz.packets.facts import typed
 from netviz.packets.headers import address, mac, message, message6, target
-from netviz.packets.relations import OPENED, TUNNELS
+from netviz.packets.relations import TUNNELS
 
 if TYPE_CHECKING:
     from netviz.model import Interface, Key, Namespace

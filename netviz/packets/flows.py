@@ -19,7 +19,7 @@ IN_PORT, NORMAL, EVERYWHERE = 65528, 65530, (65531, 65532)
 """Numbers of ports that are none: back, as a switch without flows does, to all others."""
 _PORTS = {"LOCAL": 65534, "ALL": 65532, "FLOOD": 65531, "NORMAL": NORMAL, "IN_PORT": IN_PORT}
 PROTOCOLS = {"icmp": 1, "tcp": 6, "udp": 17, "icmp6": 58, "tcp6": 6, "udp6": 17}
-_KINDS = {"ip": 0x0800, "arp": 0x0806, "ipv6": 0x86DD}
+KINDS = {"ip": 0x0800, "arp": 0x0806, "ipv6": 0x86DD}
 _PART = re.compile(r"(\w+)(?:\[(?:(\d+)(?:\.\.(\d+))?)?\])?")
 _PREFIX = re.compile(r"^(NXM|OXM)_(OF|NX)_")
 _CARD = re.compile(r"([0-9a-fA-F]{1,2}:){5}[0-9a-fA-F]{1,2}")
@@ -56,19 +56,13 @@ def actions(told: str) -> Iterator[tuple[str, str]]:
         if char == "," and not depth:
             name, _, argument = told[begin:at].replace("(", ":", 1).rstrip(")").partition(":")
             begin = at + 1
-            yield (
-                ("output", name)
-                if name.upper() in _PORTS or name.isdecimal()
-                else (
-                    name,
-                    argument,
-                )
-            )
+            sends = name.upper() in _PORTS or name.isdecimal()
+            yield ("output", name) if sends else (name, argument)
 
 
 def port_of(told: str, frame: Fields) -> int:
     """Return the number of the port that an output names, or the field that holds it."""
-    return _read(told, frame) if "[" in told else _number(told)
+    return _read(told, frame) if "[" in told else number(told)
 
 
 def change(name: str, told: str, frame: Fields) -> None:
@@ -77,17 +71,17 @@ def change(name: str, told: str, frame: Fields) -> None:
     if name in ("strip_vlan", "pop_vlan"):
         frame["vlan_tci"] = 0
     elif name in ("mod_vlan_vid", "set_vlan_vid"):
-        frame["vlan_tci"] = TAGGED | tci & 0xE000 | _number(told)
+        frame["vlan_tci"] = TAGGED | tci & 0xE000 | number(told)
     elif name == "push_vlan" and not tci & TAGGED:
         frame["vlan_tci"] = TAGGED
     elif name.startswith(("mod_dl_", "mod_nw_", "mod_tp_")):
-        frame[name.removeprefix("mod_")] = _number(told)
+        frame[name.removeprefix("mod_")] = number(told)
     elif name in ("set_tunnel", "set_tunnel64"):
-        frame["tun_id"] = _number(told)
+        frame["tun_id"] = number(told)
     elif name in ("load", "set_field", "move"):
         value, _, to = told.partition("->")
         value, _, mask = value.partition("/")
-        new = _read(value, frame) if name == "move" else _number(value)
+        new = _read(value, frame) if name == "move" else number(value)
         _write(to, new, frame, _mask(value, mask))
     elif name not in _QUIET:
         raise DoubtError(f"a flow says {name}")
@@ -114,13 +108,13 @@ def _parsed(match: str) -> tuple[tuple[str, int, int], ...]:
     for each in filter(None, match.split(",")):
         name, _, value = each.partition("=")
         value, _, mask = value.partition("/")
-        if name in _KINDS or name in PROTOCOLS:
-            kind = _KINDS.get(name) or _KINDS["ipv6" if name.endswith("6") else "ip"]
+        if name in KINDS or name in PROTOCOLS:
+            kind = KINDS.get(name) or KINDS["ipv6" if name.endswith("6") else "ip"]
             found.append(("dl_type", kind, -1))
             found += [("nw_proto", PROTOCOLS[name], -1)] if name in PROTOCOLS else []
             continue
         try:
-            found.append((name, _number(value), _mask(value, mask)))
+            found.append((name, number(value), _mask(value, mask)))
         except DoubtError:
             found.append((each, 0, 0))  # Of no frame this is known.
     return tuple(found)
@@ -130,11 +124,14 @@ def _mask(value: str, mask: str) -> int:
     if mask.isdecimal() and ("." in value or ":" in value):  # A prefix's length.
         whole = 32 if "." in value else 128
         return (1 << whole) - (1 << whole - int(mask))
-    return _number(mask) if mask else -1
+    return number(mask) if mask else -1
 
 
-def _number(text: str) -> int:
-    """Return a card's address, an address or any other number as a number."""
+def number(text: str) -> int:
+    """Return a card's address, an address or any other number as a number.
+
+    Raises ``DoubtError`` for what is none.
+    """
     try:
         if _CARD.fullmatch(text):
             return int("".join(each.zfill(2) for each in text.split(":")), 16)

@@ -26,6 +26,7 @@ from netviz.packets.flows import (
     needed,
     port_of,
 )
+from netviz.packets.headers import mac
 from netviz.packets.typed import typed
 
 if TYPE_CHECKING:
@@ -181,22 +182,21 @@ class _Bridge:
             self._drop(frame, (*why, Reason(text, show)))
             return
         self._found.vlans[self._bridge] = vlan
-        card = f"{needed(frame, 'dl_dst'):012x}"
-        mac = ":".join(card[n : n + 2] for n in range(0, 12, 2))
+        card = mac(needed(frame, "dl_dst").to_bytes(6, "big"))
         if frame["dl_dst"] & ~0xF == _RESERVED:
-            self._drop(frame, (*why, Reason(f"{mac} is for the next switch only", show)))
+            self._drop(frame, (*why, Reason(f"{card} is for the next switch only", show)))
             return
         many, inside = frame["dl_dst"] >> 40 & 1, f" in VLAN {vlan}" if vlan else ""
-        known = None if many else self._pipelines.learned.get((self._bridge, mac, vlan))
+        known = None if many else self._pipelines.learned.get((self._bridge, card, vlan))
         known = None if self._found.flooded else known
         if known == name:
-            text = f"{self._name}'s FDB: {mac}{inside} is where the frame comes from"
+            text = f"{self._name}'s FDB: {card}{inside} is where the frame comes from"
             self._drop(frame, (*why, Reason(text, self._shown)))
             self._found.known = True
             return
-        text = f"{self._name}'s FDB: {mac}{inside} is behind {known}"
+        text = f"{self._name}'s FDB: {card}{inside} is behind {known}"
         if not known:
-            text = f"{mac} is for many" if many else f"{mac} is not in {self._name}'s FDB"
+            text = f"{card} is for many" if many else f"{card} is not in {self._name}'s FDB"
             text += f": to every other port{inside}"
         told = False
         for key in self._ports.values():

@@ -30,8 +30,6 @@ TUNNELS = (
     "ip6gre",
     "wireguard",
 )
-OPENED = ("tun", "tap")
-"""What a program may have open, and be the other end of."""
 _HIGHEST = 8
 _SWITCHES = ("bridge", "bond", "team", "openvswitch")
 

@@ -15,12 +15,13 @@ from itertools import count
 from typing import TYPE_CHECKING, NamedTuple
 
 from netviz.explanations import Step
+from netviz.model import OPENED
 from netviz.packets.departures import departures
 from netviz.packets.facts import typed
 from netviz.packets.lookup import Stack
 from netviz.packets.pipelines import Pipelines
 from netviz.packets.ports import Bridges, Frame
-from netviz.packets.relations import OPENED, TUNNELS, Relations
+from netviz.packets.relations import TUNNELS, Relations
 
 if TYPE_CHECKING:
     from netviz.model import Interface, Key, Namespace, Snapshot

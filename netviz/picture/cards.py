@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from netviz.model import Interface, Namespace, Snapshot
 
 MOST_LINES = 12
-_PROGRAMS = {"docker": "docker", "podman": "podman"}
 _OPENED = re.compile(r"-(\d+)-fd(\d+)$")  # So discovery names what only an open file holds.
 
 
@@ -167,14 +166,14 @@ class _Telling:
     def _contained(self) -> Iterator[Section]:
         """Yield what the engines tell of the containers whose network it is; they live outside."""
         for engine, some in _by((it.engine, it) for it in self.space.containers).items():
-            command = [_PROGRAMS.get(engine, "crictl"), "ps"]
+            command = [_client(engine), "ps"]
             yield _section("Containers, in short", command, map(entries.container, some))
 
     def _networked(self, link: Interface) -> Iterator[Section]:
         """Yield the engines' networks that a bridge is."""
         for each in self.space.networks:
             if each.device == link.name:
-                command = [_PROGRAMS.get(each.engine, "crictl"), "network", "inspect", each.name]
+                command = [_client(each.engine), "network", "inspect", each.name]
                 lines = entries.told(driver=each.driver, subnet=", ".join(each.subnets) or None)
                 yield _section("Network, in short", command, [f"name {each.name}", *lines])
 
@@ -199,6 +198,10 @@ class _Telling:
         if link.kind in NUMBERED:  # Of these the kernel tells no more than that they have moved.
             return name if far.id == self.space.id else f"{name}@if{link.index}"
         return f"{name}@{far.name}" if far.id == self.space.id else f"{name}@if{far.index}"
+
+
+def _client(engine: str) -> str:
+    return engine if engine in ("docker", "podman") else "crictl"
 
 
 def _section(heading: str, command: Iterable[str], lines: Iterable[str]) -> Section:
