@@ -75,7 +75,10 @@ class Service:
 
     @property
     def pid(self) -> int | None:
-        """Its process; None where it does not run. Equivalent to: ``pgrep``."""
+        """Its process; None where it does not run.
+
+        Equivalent to: ``pgrep``.
+        """
         with suppress(OSError, ValueError):
             number, began = self._noted.read_text().split()
             return int(number) if _runs(int(number), began) else None
