@@ -6,7 +6,7 @@ NETVIZ = .venv/bin/netviz
 RUFF = .venv/bin/ruff
 
 .NOTPARALLEL:
-.PHONY: help lab test test-all test-browser check fix html bench lock programs components clean
+.PHONY: help lab test test-all test-browser check fix html bench lock programs components own-kernel clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 22
@@ -55,16 +55,24 @@ programs: .venv/lab
 # Fetched, and never installed: their packages would start daemons. Where one cannot be had, netviz
 # says so, and what needs it fails.
 components: .venv/lab
-	@for each in docker cni ovs; do $(NETVIZ) components fetch $$each || true; done
+	@for each in docker cni ovs own-kernel; do $(NETVIZ) components fetch $$each || true; done
 
+# Some of them hold others: whoever has those need not call pip for these.
+in_test = lab
+in_docs = lab
+in_dev = test lab
+in_browser = docs test lab
 .venv/lab .venv/test .venv/browser .venv/docs .venv/dev: pyproject.toml constraints.txt
 	@scripts/environment $(@F)
-	@touch $@
+	@touch $@ $(addprefix .venv/,$(in_$(@F)))
 
 # Fonts for the pages, and axe for their tests; npm comes with the virtual environment.
 docs/node_modules: docs/package-lock.json | .venv/docs
 	.venv/bin/npm --prefix docs ci --ignore-scripts --no-audit --no-fund --no-update-notifier
 	@touch $@
+
+own-kernel: .venv/lab ## build the Linux of one's own, once: ten minutes of one processor
+	$(NETVIZ) components build own-kernel
 
 clean: ## remove what make made here; fetched programs stay in ~/.cache/netviz, root's in /var/cache/netviz
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache dist docs/_build docs/node_modules

@@ -50,6 +50,7 @@ def main() -> None:
     others = {
         "snapshot.py": [str(scanner / "usr/sbin/plotnetcfg")],
         "kernel.py": [],
+        "ownkernel.py": [],
         "recording.py": [],
         "live.py": [*map(str, LIVE)],
         "traffic.py": [],

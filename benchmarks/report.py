@@ -41,6 +41,8 @@ def written(figures: Figures) -> str:
         table(("a packet of a tap", "to read", "÷ tcpdump"), reading_packets(figures)),
         "## The published lessons: to make them, and to load them\n",
         table(("what", "ours", "nbconvert", "ours ÷ nbconvert"), publishing(figures)),
+        f"## On a kernel of its own: {figures.others.get('own, kernel', 'there is none')}\n",
+        table(("what", "sandbox", "own kernel", "own ÷ sandbox"), owning(figures)),
         "## Cost of a namespace, N = 1000 against N = 10\n",
         table(("shape", "what", "ours", "floor"), growing(figures)),
         "## What could not be measured, or differs\n",
@@ -152,6 +154,20 @@ def publishing(figures: Figures) -> list[Row]:
         told = kilobytes if ours.startswith("bytes") else milliseconds
         one, other = (cast("float | None", figures.others.get(name)) for name in (ours, peer))
         rows.append((said, told(one), told(other), times(quotient(figures, ours, peer))))
+    return rows
+
+
+def owning(figures: Figures) -> list[Row]:
+    """Return what a kernel of one's own costs a lab."""
+    ends = ("sandbox", "own kernel")
+    names = [it.removesuffix(ends[0]) for it in figures.others if it.endswith(f", {ends[0]}")]
+    rows = []
+    for name in names:
+        sandbox, own = (cast("float | None", figures.others.get(name + end)) for end in ends)
+        ratio = times(quotient(figures, name + ends[1], name + ends[0]))
+        rows.append(
+            (name.strip(", ").removeprefix("own, "), *map(milliseconds, (sandbox, own)), ratio)
+        )
     return rows
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from netviz.model import JSON, FdbEntry, Interface, Namespace, Qdisc, Route, Rule
+from netviz.model import JSON, BridgeVlan, FdbEntry, Interface, Namespace, Qdisc, Route, Rule
 from netviz.text import printable
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ _DRAWN = 0x8000
 _MOVING = {
     *("root_id", "bridge_id", "root_port", "root_path_cost", "topology_change"),
     *("topology_change_detected", "designated_port", "designated_cost", "link"),
+    "active_slave",
 }
 _MOVING_PORT = {*_MOVING, "id", "no"}
 _SWITCHES = ("PROMISC", "ALLMULTI", "NOARP", "MULTICAST")
@@ -132,6 +133,8 @@ def _worth_telling(found: list[Change], *, new: bool) -> Iterator[Change]:
         noun = change.after or change.before
         if isinstance(noun, Route) and noun.protocol == "kernel":
             told = noun.table != _LOCAL and noun.dev not in moved
+        elif isinstance(noun, BridgeVlan):  # With the port there comes the usual one.
+            told = noun.dev not in moved or (noun.vlan, noun.pvid, noun.untagged) != (1, True, True)
         elif isinstance(noun, FdbEntry):
             told = bool(noun.dst) or not (noun.state == "permanent" or noun.dev in moved)
         elif change.kind == "sysctl":
@@ -164,6 +167,8 @@ def rows(namespace: Namespace) -> Iterator[tuple[Row, object]]:
         yield ("rule", _told(rule)), rule
     for neighbour in namespace.neighbours:
         yield ("neighbour", f"{neighbour.dev} {neighbour.to}"), neighbour
+    for vlan in namespace.vlans:
+        yield ("vlan", f"{vlan.dev} {vlan.vlan}"), vlan
     for entry in namespace.fdb:
         yield ("fdb", _told(entry)), entry
     for qdisc in namespace.qdiscs:

@@ -11,11 +11,12 @@ import os
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Never
 
 import click
 
 from netviz.errors import NetvizError
+from netviz.provisions import components
 from netviz.text import printable
 from netviz.verbs import checkpoint, diff, down, draw, export, restore, undo, up
 
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
     from netviz.lab.attaching import Lab
 
 _MOMENT = 0.3  # Seconds between two looks for a lab.
-_NARROW = 79  # Columns, of a line that is written over.
+_own_kernel = click.option(
+    "--own-kernel", is_flag=True, help="On a Linux of its own, started as a program."
+)
 _ANY_COMMAND = {"ignore_unknown_options": True, "allow_interspersed_args": False}
 
 
@@ -40,7 +43,7 @@ class _Group(click.Group):
 
 @click.group(
     cls=_Group,
-    commands=(draw, export, up, down, diff, checkpoint, restore, undo),
+    commands=(draw, export, up, down, diff, checkpoint, restore, undo, components),
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.version_option(package_name="netviz-lab", prog_name="netviz")
@@ -50,27 +53,34 @@ def main() -> None:
 
 @main.command(context_settings=_ANY_COMMAND)
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
-def run(command: tuple[str, ...]) -> None:
+@_own_kernel
+def run(command: tuple[str, ...], own_kernel: bool) -> None:
     """Run COMMAND in a fresh lab, and end as it ends.
 
     \b
     netviz run -- ip netns add net1
     netviz run -- bash my-network.sh
+    netviz run --own-kernel -- ip link add tun1 type ipip
     """  # noqa: D301 (for click it is a backspace)
-    from netviz.lab import sandbox
-    from netviz.lab.trees import trees
-
-    sandbox.run(list(command), sandbox.Supervision(tools=trees()))
+    _run(list(command), own_kernel)
 
 
 @main.command()
-def shell() -> None:
+@_own_kernel
+def shell(own_kernel: bool) -> None:
     """Open a shell in a fresh lab; the lab ends with it."""
+    _run([os.environ.get("SHELL") or "/bin/bash"], own_kernel)
+
+
+def _run(command: list[str], own_kernel: bool) -> Never:
+    if own_kernel:
+        from netviz.lab import ownkernel
+
+        ownkernel.run(ownkernel.Errand(command=command))
     from netviz.lab import sandbox
     from netviz.lab.trees import trees
 
-    program = os.environ.get("SHELL") or "/bin/bash"
-    sandbox.run([program], sandbox.Supervision(tools=trees()))
+    sandbox.run(command, sandbox.Supervision(tools=trees()))
 
 
 @main.command()
@@ -245,49 +255,3 @@ def doctor(as_json: bool) -> None:
         # A pipe has no width: show there what a notebook shows.
         Console(width=None if sys.stdout.isatty() else 100, highlight=False).print(report)
     raise click.exceptions.Exit(0 if report.ready else 1)
-
-
-@main.group(invoke_without_command=True)
-@click.option("--json", "as_json", is_flag=True, help="For programs; the keys are stable.")
-@click.pass_context
-def components(context: click.Context, as_json: bool) -> None:
-    """List the real programs that lessons need: Docker, Open vSwitch and others.
-
-    Each is the machine's own, where it has one that fits, or is fetched: without root, and without
-    installing or starting anything.
-
-    \b
-    netviz components
-    netviz components fetch docker ovs
-    """  # noqa: D301 (for click it is a backspace)
-    if context.invoked_subcommand:
-        return
-    from rich.console import Console
-
-    from netviz.lab.components import known, standing, table
-
-    found = [standing(each) for each in known().values()]
-    if as_json:
-        click.echo(json.dumps([each.to_dict() for each in found], indent=2))
-    else:
-        Console(width=None if sys.stdout.isatty() else 100, highlight=False).print(table(found))
-
-
-@components.command()
-@click.argument("names", nargs=-1, required=True)
-def fetch(names: tuple[str, ...]) -> None:
-    """Fetch NAMES, and what they need, with the system's own package manager."""
-    from netviz.lab import fetching
-
-    clear = "\r\x1b[K" if sys.stderr.isatty() else ""
-
-    def heard(name: str, doing: str) -> None:
-        lasting = doing.endswith("to download")
-        if clear or lasting:
-            click.echo(f"{clear}{name}: {printable(doing)}"[:_NARROW], nl=lasting, err=True)
-
-    try:
-        found = fetching.fetch(*names, heard=heard)
-    finally:
-        click.echo(clear, nl=False, err=True)
-    click.echo("\n".join(map(str, found)))

@@ -53,6 +53,7 @@ def _namespace_like(
         routes=tuple(replace(it, dev=own.get(it.dev or "", it.dev)) for it in namespace.routes),
         qdiscs=tuple(replace(it, dev=own.get(it.dev, it.dev)) for it in namespace.qdiscs),
         fdb=tuple(replace(it, dev=own.get(it.dev, it.dev)) for it in chosen),
+        vlans=tuple(replace(it, dev=own.get(it.dev, it.dev)) for it in namespace.vlans),
         neighbours=(),
         sysctls={
             version: {own.get(scope, scope): it for scope, it in scopes.items()}

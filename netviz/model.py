@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from netviz.tables import JSON as JSON
+from netviz.tables import BridgeVlan as BridgeVlan
 from netviz.tables import FdbEntry as FdbEntry
 from netviz.tables import Flow as Flow
 from netviz.tables import Neighbour as Neighbour
@@ -205,9 +206,9 @@ class Namespace:
     """One network namespace: its interfaces, tables, switches and rules.
 
     ``held_by`` says what keeps it alive: ``root``, ``name`` (a file in /run/netns), ``mount`` (a
-    file elsewhere), ``process`` or ``file`` (an open descriptor). ``containers`` are those whose
-    network it is, and ``networks`` what an engine that lives here has made. ``nft`` is what
-    ``nft -j list ruleset`` gives inside.
+    file elsewhere), ``process`` or ``file`` (an open descriptor). ``vlans`` are those of bridges
+    that filter by them. ``containers`` are those whose network it is, and ``networks`` what an
+    engine that lives here has made. ``nft`` is what ``nft -j list ruleset`` gives inside.
     """
 
     id: int
@@ -220,6 +221,7 @@ class Namespace:
     rules: tuple[Rule, ...] = ()
     neighbours: tuple[Neighbour, ...] = ()
     fdb: tuple[FdbEntry, ...] = ()
+    vlans: tuple[BridgeVlan, ...] = ()
     qdiscs: tuple[Qdisc, ...] = ()
     flows: tuple[Flow, ...] = ()
     sysctls: Mapping[str, object] = field(default_factory=dict)

@@ -107,12 +107,31 @@ class FdbEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class BridgeVlan:
+    """A VLAN that a port of a bridge is in. Equivalent to: one of a port's in ``bridge -j vlan``.
+
+    What comes without a tag is in the VLAN that is the port's ``pvid``, and what leaves the port in
+    one that is ``untagged`` has none. A bridge's own place in a VLAN has the bridge as ``dev`` too.
+    """
+
+    dev: str
+    vlan: int
+    master: str
+    pvid: bool = False
+    untagged: bool = False
+
+    def to_dict(self) -> JSON:
+        """Return every field."""
+        return row(self)
+
+
+@dataclass(frozen=True, slots=True)
 class Qdisc:
     """A queue that was plugged into an interface. Equivalent to: an element of ``tc -j qdisc``.
 
     ``options`` of a tbf are ``rate`` (bits a second), ``burst`` (bytes) and ``limit`` (bytes); of
-    a netem ``limit`` (packets), ``delay`` and ``jitter`` (seconds), ``loss`` (0 to 1). Of other
-    kinds they are not known.
+    a netem ``limit`` (packets), ``delay`` and ``jitter`` (seconds), ``loss`` (0 to 1), and by
+    name alone what it does besides, ``untold``. Of other kinds they are not known.
     """
 
     dev: str

@@ -14,22 +14,14 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 from kernels import Notebook, notebook
-from labs import NETVIZ, NOBODY, Someone
-
-from netviz.lab.identity import is_root_of_machine
+from labs import NETVIZ, SOMEONES, Someone
 
 # A folder of examples would belong to whoever ran the tests first, and refuse the other.
 settings.register_profile("netviz", database=None)
 settings.load_profile("netviz")
 
 
-def _identities() -> dict[str, int | None]:
-    if not is_root_of_machine():
-        return {"ordinary user": None}
-    return {"root": None, "ordinary user": NOBODY}
-
-
-@pytest.fixture(params=_identities().items(), ids=_identities().keys())
+@pytest.fixture(params=SOMEONES.items(), ids=SOMEONES.keys())
 def someone(request: pytest.FixtureRequest) -> Iterator[Someone]:
     """Give the test one who may start labs, with a home that is empty."""
     name, uid = request.param

@@ -13,7 +13,7 @@ from pathlib import Path
 import zmq
 from jupyter_client import KernelManager
 
-DEADLINE = 20  # Seconds, for what takes a fraction of one: it only bounds a failing test.
+DEADLINE = 60  # Seconds, for what takes a fraction of one: it only bounds a failing test.
 
 
 @dataclass
@@ -61,10 +61,10 @@ class Notebook:
     ``redrawn`` is, in words, what became of the pictures that were displayed.
     """
 
-    def __init__(self, folder: Path, **options: object) -> None:
+    def __init__(self, folder: Path, spec: str = "netviz", **options: object) -> None:
         # A context of its own: its threads live in the network that is the test's now.
         self.redrawn: list[str] = []
-        self.manager = KernelManager(kernel_name="netviz", context=zmq.Context(), **options)
+        self.manager = KernelManager(kernel_name=spec, context=zmq.Context(), **options)
         # Where it sees that variable, ipykernel does not capture what its children print.
         env = {name: text for name, text in os.environ.items() if name != "PYTEST_CURRENT_TEST"}
         # What a lesson breaks is the same each time.

@@ -2,22 +2,41 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pty
 import select
 import signal
+import struct
 import subprocess
 import sys
+import termios
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
 from netviz.lab.components import Provision, needs, standing, with_needs
+from netviz.lab.identity import is_root_of_machine
 from netviz.lab.sandbox import inside
 
 NETVIZ = str(Path(sys.executable).with_name("netviz"))
 PYTHON = sys.executable
 NOBODY = 65534
 PATIENCE = 30
+
+SOMEONES: dict[str, int | None] = {"ordinary user": None}
+if is_root_of_machine():
+    SOMEONES = {"root": None, "ordinary user": NOBODY}
+# For what takes long, and is the same for whom root turns into as in an ordinary user's own run.
+EACH_IN_ITS_RUN = pytest.mark.parametrize(
+    "someone",
+    [
+        pytest.param(each, marks=[pytest.mark.long] if each[1] else [], id=each[0])
+        for each in SOMEONES.items()
+    ],
+    indirect=True,
+)
 
 
 def component(*names: str) -> Provision:
@@ -107,6 +126,10 @@ class Terminal:
     def type(self, keys: str) -> None:
         """Press keys."""
         os.write(self.fd, keys.encode())
+
+    def resize(self, rows: int, columns: int) -> None:
+        """Equivalent to: ``stty rows ROWS columns COLUMNS``, or to pulling at a window's corner."""
+        fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
     def wait_for(self, text: str) -> None:
         """Read until ``text`` appears, and forget what was before it."""

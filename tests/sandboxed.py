@@ -6,7 +6,8 @@ test leaves, the next never sees.
 
 Tests that only look at labs from outside are marked ``outside``. Here they look from the session's
 own lab at labs inside it; with ``--no-sandbox`` they, and they alone, run on the machine itself.
-Those marked ``outside(only=True)`` run there alone.
+Those marked ``outside(only=True)`` run there alone. Those marked ``own_kernel`` are about what not
+every machine's kernel has: they run on a kernel of one's own alone, there where all else runs too.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import pytest
 
 from netviz.errors import SandboxError
 from netviz.lab.filesystem import OUTER, PRIVATE, ROOT, bind_over, mount_sysfs
+from netviz.lab.linux import here
 from netviz.lab.processes import end_others
 from netviz.lab.sandbox import Supervision, enter, inside, loopback_up
 from netviz.lab.syscalls import (
@@ -49,10 +51,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Declare the mark of those tests."""
+    """Declare the marks of those tests."""
     config.addinivalue_line(
         "markers", "outside(only=False): changes nothing around the labs that it starts"
     )
+    config.addinivalue_line("markers", "own_kernel: runs on User-Mode Linux alone")
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -85,6 +88,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _belongs_here(item: pytest.Item) -> bool:
+    if item.get_closest_marker("own_kernel") and not here():
+        return False
     mark = item.get_closest_marker("outside")
     if inside():
         return not (mark and mark.kwargs.get("only"))

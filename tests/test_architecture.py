@@ -32,7 +32,7 @@ ROOMS = {
     "packets": ("packets.",),
     "picture": ("picture.",),
     "teach": ("teach.",),
-    "roof": ("cli", "verbs", "__init__"),
+    "roof": ("cli", "provisions", "verbs", "__init__"),
 }
 # What is imported, or called, by these alone.
 ONLY_IMPORTERS = {
@@ -41,7 +41,7 @@ ONLY_IMPORTERS = {
     "ipywidgets": ("picture.widgets",),
     "anywidget": ("picture.widgets", "picture.questions"),
     "ctypes": ("lab.syscalls",),
-    "click": ("cli", "verbs"),
+    "click": ("cli", "provisions", "verbs"),
     "yaml": ("net.containerlab",),
     "IPython": ("lab.kernel", "lab.magics", "picture.widgets", "picture.outputs"),
     "ipykernel": ("lab.kernel",),
@@ -58,7 +58,7 @@ ONLY_CALLERS = {
     "print": (),
     "sys.exit": ("lab.launcher",),
     "exit": (),
-    "click.echo": ("cli", "verbs"),
+    "click.echo": ("cli", "provisions", "verbs"),
     "os.system": (),
 }
 LINES_OF_A_MODULE = 300

@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from netviz.errors import ComponentError
-from netviz.lab import trees
+from netviz.lab import linux, trees
 from netviz.lab.filesystem import laid, lay
+from netviz.lab.packages import MEGABYTE
 from netviz.lab.resources import apt_list
 from netviz.lab.sandbox import must_be_inside
 from netviz.lab.trees import place
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 
 PROGRAMS = "programs"
 """The component that the machine's package manager may as well install: no daemon is in it."""
-MEGABYTE = 1_000_000
 
 _TOLD = ("name", "purpose", "needs", "packages", "programs")
 _PATIENCE = 10.0  # Seconds for a program to tell its version.
@@ -44,7 +44,11 @@ _MANAGERS = {"dnf": "install", "zypper": "install", "pacman": "-S", "apk": "add"
 
 @dataclass(frozen=True, slots=True)
 class Component:
-    """Programs that a lesson needs, as ``components.toml`` tells of them."""
+    """Programs that a lesson needs, as ``components.toml`` tells of them.
+
+    Those that are not ``laid`` over a lab's /usr are used from outside of it. ``processor``: they
+    are for this one alone.
+    """
 
     name: str
     purpose: str
@@ -55,6 +59,16 @@ class Component:
     version: str = ""
     oldest: str = ""
     needs: tuple[str, ...] = ()
+    laid: bool = True
+    processor: str = ""
+
+    @property
+    def foreign(self) -> str:
+        """Why a machine of this kind cannot have it, or nothing."""
+        own = os.uname().machine
+        if self.processor in ("", own):
+            return ""
+        return f"it is for {self.processor} alone, and this machine is {own}"
 
     @property
     def remedy(self) -> str:
@@ -70,8 +84,8 @@ class Component:
 class Standing:
     """How it stands with a component here.
 
-    ``origin`` is ``the machine``, ``fetched``, or nothing where it cannot be had; then ``why``
-    tells. ``size`` is that of the ``tree``, in bytes.
+    ``origin`` is ``the machine``, ``fetched``, ``built``, or nothing where it cannot be had; then
+    ``why`` tells. ``size`` is that of the ``tree``, in bytes.
     """
 
     component: Component
@@ -96,8 +110,8 @@ class Standing:
 
         ::
 
-            {"name", "origin": "the machine" | "fetched" | "", "version", "size": bytes, "why",
-             "purpose", "needs": […], "packages": […], "programs": […]}
+            {"name", "origin": "the machine" | "fetched" | "built" | "", "version", "size": bytes,
+             "why", "purpose", "needs": […], "packages": […], "programs": […]}
         """
         told = {name: getattr(self.component, name) for name in _TOLD}
         return told | {name: getattr(self, name) for name in ("origin", "version", "size", "why")}
@@ -142,11 +156,17 @@ def known() -> dict[str, Component]:
 
 
 def standing(component: Component) -> Standing:
-    """Return how it stands with a component: on the machine, fetched, or why it is neither."""
-    why = ""
+    """Return how it stands with a component: on the machine, fetched, built, or why it is not."""
+    if why := component.foreign:
+        return Standing(component, why=why)
+    if component.name == linux.OWN and (built := linux.built()):
+        tree, note = built
+        if why := linux.damage(tree, note):
+            return Standing(component, why=why)
+        return Standing(component, "built", note["version"], note["size"], tree)
     fetched = trees.fetched().get(component.name, [])
     if not (fetched and fetched[0][0].name in laid()) and all(map(place, component.programs)):
-        version = _asked(component.version)
+        version = version_of(component)
         if component.fits(version):
             return Standing(component, "the machine", version)
         why = f"this machine's, {version or 'of no version'}, is older than {component.oldest}"
@@ -190,7 +210,7 @@ def needs(*names: str) -> Provision:
     if lacks := [each for each in standings if not each.origin]:
         raise _refusal(names, lacks)
     try:
-        lay(each.tree for each in standings if each.tree)
+        lay(each.tree for each in standings if each.tree and each.component.laid)
     except OSError as error:
         raise ComponentError(
             f"cannot lay what was fetched over /usr: {error.strerror}",
@@ -205,7 +225,9 @@ def remedy(components: Iterable[Component], program: str = "netviz") -> str:
     managers = [name for name in _MANAGERS if place(name)]
     if place("apt-get") or not managers:
         return f"run: {program} components fetch {' '.join(each.name for each in components)}"
-    packages = " ".join(each.elsewhere for each in components)
+    packages = " ".join(filter(None, (each.elsewhere for each in components)))
+    if not packages:
+        return "use a system that has apt"
     return f"run: sudo {managers[0]} {_MANAGERS[managers[0]]} {packages}"
 
 
@@ -248,18 +270,19 @@ def lacking(component: Component, tree: Path) -> list[str]:
     return [each for each in component.programs if not (place(each, tree) or place(each))]
 
 
-def _asked(command: str) -> str:
-    """Return the version that a program tells."""
-    if not command:
+def version_of(component: Component, tree: Path | None = None) -> str:
+    """Return the version that its program tells, this machine's or a tree's; or nothing."""
+    if not component.version:
         return ""
+    folders = f"{tree}/usr/sbin:{tree}/usr/bin:" if tree else ""
     try:
         done = subprocess.run(
-            shlex.split(command),
+            shlex.split(component.version),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             timeout=_PATIENCE,
-            env={**os.environ, "PATH": trees.path()},
+            env={**os.environ, "PATH": folders + trees.path()},
         )
     except (OSError, subprocess.TimeoutExpired):
         return ""

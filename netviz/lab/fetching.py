@@ -13,13 +13,13 @@ from pathlib import Path
 from netviz.errors import ComponentError
 from netviz.lab import packages, trees
 from netviz.lab.components import (
-    MEGABYTE,
     PROGRAMS,
     Component,
     Standing,
     lacking,
     standing,
     version_in,
+    version_of,
     with_needs,
 )
 from netviz.lab.trees import place
@@ -34,6 +34,8 @@ def fetch(*names: str, heard: Callable[[str, str], object] = lambda *_: None) ->
     found = []
     for component in with_needs(names):
         now = standing(component)
+        if component.foreign:
+            raise ComponentError(f"cannot fetch '{component.name}': {component.foreign}")
         if not now.origin:
             _fetch(component, partial(heard, component.name))
             now = standing(component)
@@ -50,13 +52,15 @@ def _fetch(component: Component, heard: packages.Heard) -> None:
         version = "".join(version_in(each.version) for each in needed if each.name == asked[0])
         if not component.fits(version):
             raise _unfit(component, f"{version}, and {component.oldest} is the oldest that fits")
-        megabytes = max(1, round(sum(each.size for each in needed) / MEGABYTE))
-        heard(f"{len(needed)} package{'s' * (len(needed) > 1)}, {megabytes} MB to download")
+        archive.announce(needed)
         new = archive.unpacked(asked, needed)
         if lacks := lacking(component, new):
             raise _unfit(component, f"{version}, without '{lacks[0]}'")
         _come_first(component, new)
-        trees.note(new, "" if component.name == PROGRAMS else version, component.programs)
+        if not component.laid:  # Only what is used as it lies can be asked here.
+            version = version_of(component, new) or version
+        told = "" if component.name == PROGRAMS else version
+        trees.note(new, told, component.programs, laid=component.laid)
         archive.place(new, trees.cache() / trees.named(component.name))
 
 

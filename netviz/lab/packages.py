@@ -27,6 +27,7 @@ from urllib.parse import unquote
 from netviz.errors import ComponentError
 from netviz.lab.trees import cache
 
+MEGABYTE = 1_000_000
 Heard = Callable[[str], object]
 """Told, again and again, what is being done."""
 
@@ -100,6 +101,12 @@ class Archive:
             there = Path(unquote(local)) if local else self._archives / file
             found.append(Package(name, unquote(version), int(size), there))
         return found
+
+    def announce(self, needed: Sequence[Package]) -> None:
+        """Tell how much is to be downloaded."""
+        megabytes = max(1, round(sum(each.size for each in needed) / MEGABYTE))
+        plural = "s" * (len(needed) > 1)
+        self._heard(f"{len(needed)} package{plural}, {megabytes} MB to download")
 
     def known(self, packages: Sequence[str]) -> list[str]:
         """Return the packages but for those that end in ``?`` and that the archive has not."""

@@ -29,6 +29,7 @@ _PATIENCE = 5.0
 # An ordinary user's PATH lacks them on a real machine.
 _SBIN = "/usr/local/sbin:/usr/sbin:/sbin"
 _SHELL_CANNOT_START = 127
+_PROGRAMS = ("programs", "components")
 _VERSION = re.compile(r"\d+(?:\.\d+)+|\d{6,}")
 
 
@@ -51,29 +52,37 @@ class Probe:
 class Finding:
     """How a probe ended; ``works`` is None where it could not be tried.
 
-    ``detail`` is what the machine said: an error, a version, a limit.
+    ``detail`` is what the machine said: an error, a version, a limit. ``own`` tells the same of
+    a kernel of one's own; None where it was not tried there.
     """
 
     probe: Probe
     works: bool | None
     detail: str = ""
+    own: bool | None = None
+
+    @property
+    def lacks(self) -> bool:
+        """Tell whether this was tried, and works nowhere."""
+        return not self.own and False in (self.works, self.own)
 
     @property
     def hinders(self) -> bool:
         """Tell whether a published lesson cannot run whole for want of this."""
-        return not self.works and self.probe.lesson is not None
+        return not self.works and not self.own and self.probe.lesson is not None
 
     def to_dict(self) -> JSON:
         """Return the finding as plain values: as ``Report.to_dict`` documents them."""
         told = asdict(self.probe)
         needed = told.pop("lesson") is not None
-        return {**told, "needed": needed, "works": self.works, "detail": self.detail}
+        found = {"works": self.works, "detail": self.detail, "own": self.own}
+        return {**told, "needed": needed, **found}
 
 
 def attempt(probe: Probe) -> Finding:
     """Run a probe's command, here and now, and return how it ended."""
     command = shlex.split(probe.command)
-    program = probe.group in ("programs", "components")
+    program = probe.group in _PROGRAMS
     try:
         done = subprocess.run(
             command,
@@ -111,8 +120,11 @@ def _read() -> Iterator[Probe]:
             yield Probe(group, name, command, cost, remedy, use if needed else None)
 
 
-USER_NAMESPACES = Probe("lab", "user namespaces", COMMAND, "no lesson can run", "", 0)
+USER_NAMESPACES = Probe("lab", "user namespaces", COMMAND, "no lesson can run on it", "", 0)
 """The first of all, tried by starting a lab; its remedy is the refusal's."""
 
 PROBES = tuple(_read())
 """All others, in the order in which they must run."""
+
+OF_KERNEL = {each.name: each for each in PROBES if each.group not in _PROGRAMS}
+"""Those that ask for the kernel, and no program, by their names."""

@@ -93,14 +93,13 @@ def enter(supervision: Supervision = Supervision()) -> None:  # noqa: B008 (it i
 
     Raises ``SandboxError``, outside, where the machine refuses.
     """
-    _ready_the_streams()
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # Else nobody could be waited for.
+    ready_the_streams()
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     ours.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
     life_read, life_write = os.pipe()
     outer = os.getpid()
     facts = Facts.of_this_machine()  # In a new user namespace the limits are others.
-    working = _working_folder()
+    working = working_folder()
     own = filesystem.own_folders((_home(), working, Path("/tmp")))
     held_before = hold_signals()
     try:
@@ -123,6 +122,28 @@ def enter(supervision: Supervision = Supervision()) -> None:  # noqa: B008 (it i
         _become_the_program(theirs, working)
         os.umask(umask)
         signal.pthread_sigmask(signal.SIG_SETMASK, held_before)
+
+
+def refused() -> SandboxError | None:
+    """Return why no lab can start here; ``None`` where one did, in a child of this process.
+
+    That takes 10 ms, and this process, which must have one thread, stays where it is.
+    """
+    ready_the_streams()
+    heard, told = os.pipe()
+    if not (child := os.fork()):
+        try:
+            enter(Supervision(follow=os.getppid()))
+            os.write(told, b"null")
+        except SandboxError as error:
+            os.write(told, json.dumps(vars(error)).encode())
+        finally:
+            os._exit(0)
+    os.close(told)
+    with os.fdopen(heard, "rb") as answer:
+        why = json.loads(answer.read() or '{"what": "cannot start a lab: it ended too soon"}')
+    os.waitpid(child, 0)
+    return SandboxError(**why) if why else None
 
 
 def _live_no_longer_than(life: int, others_end: int) -> None:
@@ -164,7 +185,9 @@ def _mistake(program: str, error: OSError) -> tuple[int, str | None]:
     return 127, os.strerror(errno.ENOENT)
 
 
-def _ready_the_streams() -> None:
+def ready_the_streams() -> None:
+    """Write out what was printed, and see to it that the three standard streams are open."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # Else nobody could be waited for.
     for stream in (sys.stdout, sys.stderr):
         if stream:
             stream.flush()
@@ -217,7 +240,8 @@ def _home() -> Path:
     return Path(os.path.expanduser("~"))  # noqa: PTH111 (Path's fails where there is none)
 
 
-def _working_folder() -> Path:
+def working_folder() -> Path:
+    """Return where one is; where that is gone, ``/``."""
     with suppress(OSError):
         return Path.cwd()
     return Path("/")
@@ -269,6 +293,7 @@ __all__ = [
     "execute",
     "inside",
     "must_be_inside",
+    "refused",
     "root_namespace",
     "run",
     "settle_in",

@@ -31,7 +31,8 @@ _FORWARDED = (
     signal.SIGUSR2,
 )
 SENT_BY_KERNEL = 0x80
-_RECEIVED = struct.Struct("=Iii116x")  # signalfd_siginfo: the number, an errno, who sent it.
+RECEIVED = struct.Struct("=Iii116x")
+"""What a signalfd tells, ``signalfd_siginfo``: the number, an errno, who sent it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +49,14 @@ class Supervision:
     follow: int | None = None
 
 
-def hold_signals() -> set[int]:
+def hold_signals(*others: int) -> set[int]:
     """Keep what is to be forwarded until somebody reads it; return what was held before.
 
-    What the caller ignores, as under nohup, stays ignored, by the program too.
+    What the caller ignores, as under nohup, stays ignored, by the program too. ``others`` are held
+    as well.
     """
     heard = [each for each in _FORWARDED if signal.getsignal(each) != signal.SIG_IGN]
-    return set(signal.pthread_sigmask(signal.SIG_BLOCK, heard))
+    return set(signal.pthread_sigmask(signal.SIG_BLOCK, [*heard, *others]))
 
 
 def supervise(
@@ -128,7 +130,7 @@ class _Watch:
             self._waiting.register(self._signals, select.POLLIN)
 
     def _forward(self) -> None:
-        number, _, sender = _RECEIVED.unpack(os.read(self._signals, _RECEIVED.size))
+        number, _, sender = RECEIVED.unpack(os.read(self._signals, RECEIVED.size))
         wanted = self._interrupts or number != signal.SIGINT
         if self._program and wanted and sender != SENT_BY_KERNEL:
             with contextlib.suppress(ProcessLookupError):

@@ -34,7 +34,7 @@ Note = dict[str, Any]
 def trees() -> tuple[Path, ...]:
     """Return the fetched trees of what the machine lacks; a small file is read for each."""
     first = (each[0] for each in fetched().values())
-    return tuple(tree for tree, note in first if not _is_needless(note))
+    return tuple(tree for tree, note in first if note.get("laid", True) and not _is_needless(note))
 
 
 def fetched() -> dict[str, list[tuple[Path, Note]]]:
@@ -54,11 +54,11 @@ def fetched() -> dict[str, list[tuple[Path, Note]]]:
     return found
 
 
-def note(tree: Path, version: str, programs: Iterable[str]) -> None:
-    """Write the note of a tree that was just unpacked."""
+def note(tree: Path, version: str, programs: Iterable[str], **more: object) -> None:
+    """Write the note of a tree that was just unpacked; ``laid=False`` keeps it out of labs."""
     size = sum(path.lstat().st_size for path in tree.rglob("*"))
     shown = list(programs)
-    told = {"version": version, "size": size, "programs": shown, "instead": _seen(shown)}
+    told = {"version": version, "size": size, "programs": shown, "instead": _seen(shown)} | more
     (tree / _NOTE).write_text(json.dumps(told))
 
 

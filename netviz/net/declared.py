@@ -12,6 +12,7 @@ from typing import Any
 from netviz.changes import BEGINNING_RULES, LOOPBACK
 from netviz.model import (
     Address,
+    BridgeVlan,
     FdbEntry,
     Interface,
     Namespace,
@@ -31,6 +32,7 @@ from netviz.net.entries import (
     SetSysctl,
 )
 from netviz.net.steps import DeleteLink, DeleteNamespace, Step
+from netviz.net.vlans import joined
 
 _UP = ("UP", "LOWER_UP")
 
@@ -111,7 +113,7 @@ def apart(declared: Iterable[Declared]) -> Iterator[Step]:
             continue
         elif isinstance(each.what, Address):
             yield AddAddress(each.at, each.what)
-        elif isinstance(each.what, Neighbour | FdbEntry | Qdisc):
+        elif isinstance(each.what, Neighbour | BridgeVlan | FdbEntry | Qdisc):
             yield AddEntry(each.namespace, each.what)
 
 
@@ -158,7 +160,7 @@ def _space(
         _numbered(replace(link, addresses=tuple(addresses[link.name])), name, numbers, indexes)
         for link in {each.name: each for each in tables[Interface]}.values()
     ]
-    known = {link.name for link in links}
+    known = {link.name: link for link in links}
     loopback = replace(LOOPBACK, flags=("LOOPBACK", *_UP), addresses=tuple(addresses["lo"]))
     switches = {it.name.removeprefix("net.ipv4."): it.value for it in tables[SetSysctl]}
     return Namespace(
@@ -171,6 +173,7 @@ def _space(
         rules=(*BEGINNING_RULES, *tables[Rule]),
         neighbours=tuple(it for it in tables[Neighbour] if it.dev in known),
         fdb=tuple(it for it in tables[FdbEntry] if it.dev in known),
+        vlans=tuple(joined(known, tables[BridgeVlan])),
         qdiscs=tuple(it for it in tables[Qdisc] if it.dev in known),
         sysctls={k: v for k, v in switches.items() if k == "ip_forward"},
     )

@@ -26,7 +26,7 @@ from netviz.model import (
     Namespace,
     Snapshot,
 )
-from netviz.net import namespaces, neighbours, nftables, ovs, routes, tuns
+from netviz.net import namespaces, neighbours, nftables, ovs, routes, tuns, vlans
 from netviz.net.addresses import addresses
 from netviz.net.links import Link, links
 from netviz.net.netlink import Socket
@@ -43,8 +43,8 @@ def snapshot() -> Snapshot:
     """Return every namespace of the lab, or outside a lab of the machine, as it is now.
 
     Equivalent to: ``ip -all netns exec ip -d -s address; … ip route show table all; … ip rule; …
-    ip neighbour; … bridge fdb; … ip netconf; … nft list ruleset``, and all that for namespaces
-    without a name too.
+    ip neighbour; … bridge fdb; … bridge vlan; … ip netconf; … nft list ruleset``, and all that
+    for namespaces without a name too.
 
     It only reads, on a real machine too. Raises ``DiscoveryError`` where not even the root can be
     read.
@@ -93,6 +93,12 @@ def _read(found: Found, cautions: list[Caution], *, filtered: bool) -> _Reading:
         own = {link.index: link for link in links(socket)}
         names = {index: link.name for index, link in own.items()}
         bridged = any(link.fields["kind"] == "bridge" for link in own.values())
+        filtering = {
+            index: names[bridge]
+            for index, link in own.items()
+            for bridge in (index, link.master)
+            if bridge in own and own[bridge].fields["parameters"].get("vlan_filtering")
+        }
         reading = _Reading(
             found,
             own,
@@ -102,6 +108,7 @@ def _read(found: Found, cautions: list[Caution], *, filtered: bool) -> _Reading:
                 "rules": routes.rules(socket),
                 "neighbours": neighbours.neighbours(socket, names),
                 "fdb": neighbours.forwarding(socket, names),
+                "vlans": tuple(vlans.vlans(socket, filtering, names)),
                 "qdiscs": qdiscs(socket, names),
                 "sysctls": sysctls(socket, names, bridged=bridged),
                 "nft": _nft(found, cautions) if filtered else (),
@@ -224,6 +231,8 @@ def _interface(reading: _Reading, link: Link, cautions: list[Caution]) -> Interf
     own = link.fields["parameters"]
     if own.get("link"):
         own["link"] = far.name if far else f"if{own['link']}"
+    if own.get("active_slave"):
+        own["active_slave"] = _endpoint(reading, own["active_slave"]).name
     if link.link and far is None:
         word = "peer" if link.paired else "lower device"
         there = "gone" if link.nsid is None else "out of sight"

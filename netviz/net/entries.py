@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from errno import EINVAL
 from typing import Any, ClassVar, NamedTuple
 
-from netviz.model import Address, FdbEntry, Neighbour, Qdisc, Route, Rule
+from netviz.model import Address, BridgeVlan, FdbEntry, Neighbour, Qdisc, Route, Rule
 from netviz.net import neighbours, routes, sysctls
 from netviz.net.addresses import packed as packed_address
 from netviz.net.addresses import words as address_words
@@ -28,12 +28,14 @@ from netviz.net.netlink import (
     RTM_NEWQDISC,
     RTM_NEWROUTE,
     RTM_NEWRULE,
+    RTM_NEWVLAN,
     Request,
 )
 from netviz.net.qdiscs import packed_qdisc, qdisc_words
 from netviz.net.steps import ROOT, OnLink, Site, split, typed
+from netviz.net.vlans import packed_vlan, vlan_words
 
-Noun = Address | Route | Rule | Neighbour | FdbEntry | Qdisc
+Noun = Address | Route | Rule | Neighbour | BridgeVlan | FdbEntry | Qdisc
 _ZERO = "00:00:00:00:00:00"
 
 
@@ -67,6 +69,12 @@ _TABLES: Mapping[type, _Table] = {
         ("bridge", "fdb"),
         lambda entry, site: neighbours.packed_entry(entry, site.indexes),
         neighbours.entry_words,
+    ),
+    BridgeVlan: _Table(
+        RTM_NEWVLAN,
+        ("bridge", "vlan"),
+        lambda vlan, site: packed_vlan(vlan, site.indexes),
+        vlan_words,
     ),
     Qdisc: _Table(
         RTM_NEWQDISC,
@@ -105,9 +113,9 @@ class DeleteAddress(AddAddress):
 
 @dataclass(frozen=True, slots=True)
 class AddEntry:
-    """Equivalent to: ``ip route add …``, ``ip rule``, ``ip neighbour``, ``bridge fdb``, ``tc``.
+    """Equivalent to: ``ip route add``, ``ip rule``, ``ip neighbour``, ``bridge fdb``, ``tc qdisc``.
 
-    Which of them, the noun says.
+    Or ``bridge vlan``. Which of them, the noun says.
     """
 
     namespace: str

@@ -27,6 +27,7 @@ from netviz.net.netlink import Socket
 _LINK, _NEIGH, _TC, _NSID = 1, 3, 4, 28
 _IPV4 = (5, 7, 8, 24)  # Addresses, routes, rules, switches.
 _IPV6 = (9, 11, 19, 25)
+_VLANS = 33  # Of bridges; not before Linux 5.7.
 _GROUPS = (_LINK, _NEIGH, _TC, *_IPV4, *_IPV6, _NSID)
 _QUIET = 0.012
 _LONGEST = 0.06
@@ -66,6 +67,8 @@ class Events:
         found[0].enter()
         socket = self._socket = self._held.enter_context(Socket())
         socket.follow(*_GROUPS)
+        with suppress(OSError):
+            socket.follow(_VLANS)
         with suppress(PermissionError):  # An ordinary user outside a lab hears the root only.
             socket.follow_everywhere()
         # In a burst the answers to who listens get lost, too.

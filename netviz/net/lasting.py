@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
-from ipaddress import IPv6Address, ip_interface
+from ipaddress import IPv4Address, IPv6Address, ip_interface
 from typing import Any
 
 from netviz.changes import undrawn
@@ -20,6 +20,7 @@ from netviz.model import (
     Interface,
     Key,
     Namespace,
+    Qdisc,
     Route,
     Rule,
     Snapshot,
@@ -74,7 +75,7 @@ def unsaid(snapshot: Snapshot) -> Iterator[str]:
         for it in space.containers:
             yield f"{space.name} is the network of the container {it.name}, which is not started"
         for qdisc in space.qdiscs:
-            if qdisc.kind not in _QDISCS or ":" in qdisc.parent:
+            if not _plain(qdisc):
                 yield f"{space.name}:{qdisc.dev} has a {qdisc.kind}, whose options are not known"
         if any(rule.action == "goto" for rule in space.rules):
             yield f"{space.name} has a rule that goes on to another, and to which is not known"
@@ -140,6 +141,7 @@ def without(
         routes=tuple(it for it in space.routes if not lost & _devices(it)),
         neighbours=tuple(it for it in space.neighbours if it.dev not in lost),
         fdb=tuple(it for it in space.fdb if it.dev not in gone),
+        vlans=tuple(it for it in space.vlans if not gone & {it.dev, it.master}),
         qdiscs=tuple(it for it in space.qdiscs if it.dev not in gone),
         sysctls={k: _kept(v, gone) for k, v in space.sysctls.items()},
     )
@@ -189,6 +191,7 @@ def _of(space: Namespace, riders: set[tuple[Key, str | None]]) -> Namespace:
         for link in space.interfaces
     }
     made = [it for it in space.routes if it.protocol == "kernel"]
+    everywhere = {it for it in space.fdb if not it.vlan}
     connected = {(it.dev, to) for it in made for to in (it.to, "")}
     return replace(
         space,
@@ -200,12 +203,16 @@ def _of(space: Namespace, riders: set[tuple[Key, str | None]]) -> Namespace:
         routes=tuple(route for route in space.routes if not _kept_by_kernel(route)),
         rules=tuple(it for it in space.rules if not _of_vrf(it)),
         neighbours=tuple(it for it in space.neighbours if "PERMANENT" in it.state),
-        fdb=tuple(it for it in space.fdb if not _own(it, links, macs.get(it.dev, set()))),
+        fdb=tuple(
+            it
+            for it in space.fdb
+            # Said of no VLAN, an entry is made for each that the port is in as well.
+            if not (it.vlan and replace(it, vlan=None) in everywhere)
+            and not _own(it, links, macs.get(it.dev, set()))
+        ),
         containers=(),
         networks=(),
-        qdiscs=tuple(
-            undrawn(it) for it in space.qdiscs if it.kind in _QDISCS and ":" not in it.parent
-        ),
+        qdiscs=tuple(undrawn(it) for it in space.qdiscs if _plain(it)),
     )
 
 
@@ -248,11 +255,19 @@ def _came(address: Address, link: Interface) -> bool:
 
 def _link_local(mac: str | None) -> str | None:
     """Return the address that the kernel makes of a card's, in RFC 4291's way."""
+    if mac and mac.count(".") == 3:  # That of a tunnel is its IPv4 address.
+        return str(IPv6Address(b"\xfe\x80" + bytes(10) + IPv4Address(mac).packed))
     if not mac or mac.count(":") != 5:
         return None
     data = bytes.fromhex(mac.replace(":", ""))
     low = bytes([data[0] ^ 2]) + data[1:3] + b"\xff\xfe" + data[3:]
     return str(IPv6Address(b"\xfe\x80" + bytes(6) + low))
+
+
+def _plain(qdisc: Qdisc) -> bool:
+    """Tell whether a queue is one of which all is known."""
+    untold = ":" in qdisc.parent or "untold" in qdisc.options
+    return qdisc.kind in _QDISCS and not untold
 
 
 def _of_vrf(rule: Rule) -> bool:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from errno import ENODEV
 from functools import lru_cache
+from operator import attrgetter
 from typing import Any
 
 from netviz.net.messages import attribute, attributes, numbered
@@ -102,7 +103,8 @@ class Link:
 
 def links(socket: Socket) -> list[Link]:
     """Return the namespace's interfaces. Equivalent to: ``ip -d -s -j link``."""
-    return [_link(message) for message in socket.dump(RTM_GETLINK, bytes(_header.size))]
+    told = map(_link, socket.dump(RTM_GETLINK, bytes(_header.size)))
+    return sorted(told, key=attrgetter("index"))  # Older kernels keep them in a hash table.
 
 
 def names(socket: Socket) -> dict[str, int]:

@@ -96,6 +96,8 @@ def words(kind: str, chosen: Mapping[str, object]) -> Iterator[str]:
             for flag in value:
                 yield from (flag.lower(), "on") if flag != "REORDER_HDR" else ()
             yield from () if "REORDER_HDR" in value else ("reorder_hdr", "off")
+        elif name == "flag":  # An ipvlan's, which has no name.
+            yield str(value)
         elif isinstance(value, bool) and kind != "port":
             yield word if value else f"no{word}"
         else:
@@ -227,6 +229,7 @@ _CODECS: Mapping[str, tuple[Decoder, Encoder | None]] = {
     "vlan_flags": (_vlan_flags, _packed_flags),
     "macvlan_mode": _one_of(4, "1 private 2 vepa 4 bridge 8 passthru 16 source"),
     "ipvlan_mode": _one_of(2, "0 l2 1 l3 2 l3s"),
+    "ipvlan_flag": _one_of(2, "1 private 2 vepa"),
     "carried_by_ip4": _one_of(1, "0 any 4 ipip 41 ip6ip 137 mplsip"),
     "carried_by_ip6": _one_of(1, "0 any 4 ipip6 41 ip6ip6"),
     "bond_mode": _one_of(

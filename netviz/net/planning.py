@@ -36,6 +36,7 @@ from netviz.net.steps import (
     DeleteNamespace,
     Step,
 )
+from netviz.net.vlans import given
 
 if TYPE_CHECKING:
     from netviz.net.entries import Noun
@@ -53,8 +54,9 @@ BEGINNING = Snapshot(
 )
 """What a lab has when it begins."""
 
-_ENTRIES = ("route", "rule", "neighbour", "fdb", "qdisc")
+_ENTRIES = ("route", "rule", "neighbour", "vlan", "fdb", "qdisc")
 _FILTERS = ("nft", "ruleset")
+_UNNAMED = "netviz-new0"
 
 
 def plan(before: Snapshot, after: Snapshot, *, fresh: Namespace | None = None) -> tuple[Step, ...]:
@@ -165,7 +167,8 @@ class _Plan:
                 if (name, link.name) not in made:
                     made |= {(name, link.name)}
                     made |= {(link.peer.namespace, link.peer.name)} if link.peer else set()
-                    yield _made(name, link)
+                    below = link.lower.namespace if link.lower else name
+                    yield from _made(name, link, taken=(below, link.name) in made and below != name)
             if not ready:
                 return
             waiting = held
@@ -173,12 +176,13 @@ class _Plan:
     def _setting(self, base: Namespace, after: Namespace) -> Iterator[Step]:
         """Yield what makes a namespace's links and tables as they should be."""
         old = {link.name: link for link in base.interfaces}
+        kinds = {link.name: link.kind for link in after.interfaces}
         # No tunnel takes packets that are too large for what lies below it.
         for link in sorted(after.interfaces, key=lambda it: it.lower is not None):
             was = old.get(link.name)
             where = f"{after.name}:{link.name}"
             if chosen := settings(was, link):
-                yield SetLink(where, chosen)
+                yield from _set(where, chosen, was, kinds)
             yield from _adjusted(where, was, link)
             held = dict(rows(replace(_only(base), interfaces=(was,)))) if was else {}
             for row, address in rows(replace(_only(after), interfaces=(link,))):
@@ -188,6 +192,11 @@ class _Plan:
                     yield AddAddress(where, address)
         yield from _moved_switches(base, after, wide=False)
         had, wanted = dict(rows(base)), dict(rows(after))
+        for usual in given(base, after):
+            row = ("vlan", f"{usual.dev} {usual.vlan}")
+            had[row] = usual
+            if row not in wanted:
+                yield DeleteEntry(after.name, usual)
         new = [(k, it) for k, it in wanted.items() if k[0] in _ENTRIES and had.get(k) != it]
         for _, entry in sorted(new, key=_late):
             yield AddEntry(after.name, cast("Noun", entry))
@@ -209,14 +218,37 @@ def _late(row: tuple[Row, object]) -> int:
     return 2 * (isinstance(row[1], Rule) and row[1] not in BEGINNING_RULES)
 
 
-def _made(name: str, link: Interface) -> Step:
+def _made(name: str, link: Interface, *, taken: bool) -> Iterator[Step]:
+    """Yield what makes a link; ``taken``, if its name is where the device below lies as well.
+
+    Before Linux 6.13 that is refused: it gets its name where it goes.
+    """
     at = f"{name}:{link.name}"
     if link.peer:
-        return AddVeth(at, str(link.peer))
-    if link.kind in ("tun", "tap"):
-        return AddTap(at, link.kind)
-    lower = str(link.lower) if link.lower else None
-    return AddLink(at, link.kind, unusual(link.kind, link.parameters), lower)
+        yield AddVeth(at, str(link.peer))
+    elif link.kind in ("tun", "tap"):
+        yield AddTap(at, link.kind)
+    else:
+        lower = str(link.lower) if link.lower else None
+        first = f"{name}:{_UNNAMED}" if taken else at
+        yield AddLink(first, link.kind, unusual(link.kind, link.parameters), lower)
+        if taken:
+            yield SetLink(first, {"name": link.name})
+
+
+def _set(
+    where: str, chosen: dict[str, object], was: Interface | None, kinds: dict[str, str]
+) -> Iterator[Step]:
+    """Yield what sets a link; a bond takes none that is up, as older kernels make it first."""
+    if kinds.get(str(chosen.get("master"))) not in ("bond", "team"):
+        yield SetLink(where, chosen)
+        return
+    up = chosen.pop("up", bool(was and was.up))
+    if was and was.up:
+        yield SetLink(where, {"up": False})
+    yield SetLink(where, chosen)
+    if up:
+        yield SetLink(where, {"up": True})
 
 
 def _adjusted(where: str, was: Interface | None, link: Interface) -> Iterator[Step]:

@@ -1,7 +1,8 @@
 """Turn queues into nouns, and these into messages and words: what makes a link slow or lossy.
 
 Numbers are those of linux/pkt_sched.h. Of the many kinds two are known to the last option, tbf (a
-rate) and netem (delay and loss); of the others only that they are there.
+rate) and netem (delay and loss); of the others only that they are there. What a netem does besides
+is named as ``untold``.
 """
 
 from __future__ import annotations
@@ -13,13 +14,14 @@ from typing import Any
 from netviz.errors import NetvizError
 from netviz.model import Qdisc
 from netviz.net.links import Indexes, Names, name_of, text
-from netviz.net.messages import attribute, attributes
+from netviz.net.messages import attribute, attributes, numbered
 from netviz.net.netlink import RTM_GETQDISC, Socket
 
 _TCA_KIND, _TCA_OPTIONS = 1, 2
 _PARENTS = {0xFFFFFFFF: "root", 0xFFFFFFF1: "ingress"}
 _TBF_PARAMETERS, _TBF_BURST = 1, 6
 _NETEM_DELAY, _NETEM_JITTER = 10, 11
+_NETEM_MORE = numbered("1 correlation 3 reorder 4 corrupt 5 loss-state 6 rate 12 slot")
 _ETHERNET = 1  # With it the kernel needs no table of how long packets of each size take.
 _TICK = 64e-9
 _ALWAYS = 0xFFFFFFFF
@@ -126,13 +128,16 @@ def _packed_netem(options: Any) -> bytes:
 
 
 def _read_netem(options: bytes) -> dict[str, object]:
-    ticks, limit, loss, _, _, jitter_ticks = _netem.unpack_from(options)
+    ticks, limit, loss, _, duplicate, jitter_ticks = _netem.unpack_from(options)
     told = attributes(options, _netem.size)
-    seen = {"limit": limit}
+    seen: dict[str, object] = {"limit": limit}
     for name, number, coarse in (
         ("delay", _NETEM_DELAY, ticks),
         ("jitter", _NETEM_JITTER, jitter_ticks),
     ):
         exact = struct.unpack("q", told[number])[0] / 1e9 if number in told else coarse * _TICK
         seen |= {name: exact} if exact else {}
-    return seen | ({"loss": round(loss / _ALWAYS, 9)} if loss else {})
+    seen |= {"loss": round(loss / _ALWAYS, 9)} if loss else {}
+    more = [name for number, name in _NETEM_MORE.items() if any(told.get(number, b""))]
+    more += ["duplicate"] if duplicate else []
+    return seen | ({"untold": more} if more else {})

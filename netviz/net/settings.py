@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 _TUNNEL_MTU = {"vxlan": 50, "geneve": 50}
 _SWITCHES = (("PROMISC", "promisc"), ("ALLMULTI", "allmulticast"))
+_CARDLESS = (MIRRORED - {"gretap", "ip6gretap"}) | {"loopback", "ipvlan", "ipvtap"}
+"""The kinds that have no card of their own, or that of the device below."""
 _ETHERNET = {"veth", "bridge", "dummy", "macvlan", "vlan", "vxlan", "tap"}
 
 
@@ -90,8 +92,7 @@ def settings(old: Interface | None, new: Interface) -> dict[str, object]:
     Equivalent to: what follows ``ip link set DEVICE``.
     """
     chosen: dict[str, object] = {}
-    told = new.mac and new.kind not in MIRRORED | {"loopback"}
-    if told and new.mac != (old.mac if old else None):
+    if new.mac and new.kind not in _CARDLESS and new.mac != (old.mac if old else None):
         chosen["mac"] = new.mac
     if new.mtu and new.mtu != (old.mtu if old else usual_mtu(new)):
         chosen["mtu"] = new.mtu

@@ -13,7 +13,17 @@ from functools import partialmethod
 from typing import Any, Self
 
 from netviz.errors import TopologyError
-from netviz.model import Endpoint, FdbEntry, Interface, Neighbour, Qdisc, Route, Rule, Snapshot
+from netviz.model import (
+    BridgeVlan,
+    Endpoint,
+    FdbEntry,
+    Interface,
+    Neighbour,
+    Qdisc,
+    Route,
+    Rule,
+    Snapshot,
+)
 from netviz.net import history
 from netviz.net.declared import Declared, address, apart, line, planned, removal
 from netviz.net.entries import SetFilters, SetSysctl
@@ -166,6 +176,18 @@ class Topology:
             self._note(at, FdbEntry(mac, device, dst=dst, vni=vni, state=state, flags=flags))
         else:
             self._note(at, FdbEntry(mac, device, "the bridge", state="static"))
+
+    def bridge_vlan(
+        self, at: str, vlan: int, *, pvid: bool = False, untagged: bool = False
+    ) -> None:
+        """Declare a VLAN that a bridge's port is in, or the bridge; it has ``vlan_filtering=1``.
+
+        Each is in VLAN 1 besides, if not the bridge has ``vlan_default_pvid=0``.
+
+        Equivalent to: ``bridge vlan add dev DEVICE vid VLAN pvid untagged``.
+        """
+        device = split(at)[1]
+        self._note(at, BridgeVlan(device, vlan, "the bridge", pvid, untagged))
 
     def qdisc(self, at: str, kind: str, **options: object) -> None:
         """Declare a queue: ``"tbf", rate=10**6, burst=10240, limit=16490``.

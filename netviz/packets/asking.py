@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from netviz.explanations import Step
 from netviz.packets.facts import typed
-from netviz.packets.fates import NO_ANSWER
 from netviz.packets.filters import Flowing
 from netviz.packets.mends import Mends
 from netviz.packets.ports import BROADCAST, Frame
+from netviz.packets.relations import hands_over
 from netviz.packets.subnets import network_of
+from netviz.packets.typed import switch
+from netviz.packets.unsent import NO_ANSWER
 
 if TYPE_CHECKING:
     from netviz.model import Key, Neighbour, Route
@@ -64,8 +66,8 @@ class Asking:
         key, address = query.key, query.address
         space, link = self.wires.spaces[key[0]], self.wires.links[key]
         dev, known = link.name, self.wires.stacks[key[0]].neighbour(address, link.name)
-        ether = "BROADCAST" in link.flags and link.kind not in ("dummy", "ipvlan")
-        if not link.mac or not ether:
+        silent = link.kind == "dummy" or hands_over(link)
+        if not link.mac or silent or "BROADCAST" not in link.flags:
             return Answer("")
         show = typed(space, "ip", "neighbour", "show", address, "dev", dev)
         learned = self._learned.get((space.id, dev, address))
@@ -189,13 +191,13 @@ class Asking:
             return any(not {"tentative", "dadfailed"} & {*a.flags} for a in own)
         barred = self.barred(arrival.key, asks, address)
         heard = barred is None or barred.holds is None
-        return heard and bool(self.wires.stacks[space.id].local(address))
+        return heard and bool(self.wires.stacks[space.id].local(address, link.name))
 
     def barred(self, key: Key, source: str, to: str) -> Step | None:
         """Return why a namespace does not take packets with a source from a device."""
         space, dev = self.wires.spaces[key[0]], self.wires.links[key].name
         stack, where = self.wires.stacks[space.id], self.wires.relations.called(key)
-        accepts, own = stack.accepts(source, dev, to), stack.local(source)
+        accepts, own = stack.accepts(source, dev, to), stack.local(source, dev)
         if accepts:
             return None
         show = typed(space, "ip", "route", "get", source)
@@ -246,12 +248,16 @@ class Asking:
         text = f"nobody on {dev} {NO_ANSWER} {address}"
         owners = [k for k in self.wires.owners.get(address, ()) if k[0] != key[0]]
         held = [it.trouble for k, it in asked.items() if k in owners and it.trouble]
+        there = {owner[0] for owner in owners}  # It would be taken in by another device as well.
+        held = held or [it.trouble for k, it in asked.items() if k[0] in there and it.trouble]
         lost = [it.trouble for it in asked.values()]
         dug = [it.trouble for k, it in asked.items() if it.beyond and owners and k not in owners]
         whys = (*unheard, *held, *dug, *(lost if all(lost) else ()))
         why: Step | None = next(iter(whys), None)
         if why:
             return replace(why, text=f"{text}: {why.text}")
+        if apart := self.mends.apart(key, owners):
+            return replace(apart, text=f"{text}: {apart.text}")
         for far, arrival in asked.items():
             weak = ":" not in address and far[0] != key[0]  # IPv6 asks for what the device has.
             has = far in owners or (weak and self.wires.stacks[far[0]].local(address))
@@ -282,8 +288,10 @@ class Asking:
         space, link = self.wires.spaces[key[0]], self.wires.links[key]
         own = [a for a in link.addresses if a.local == address]
         if "NOARP" in link.flags:
-            mend = typed(space, "ip", "link", "set", "dev", link.name, "arp", "on")
-            return replace(self.wires.shows(key, f"{text}does not speak ARP"), mend=mend)
+            deaf = self.wires.shows(key, f"{text}does not speak ARP")
+            on = typed(space, "ip", "link", "set", "dev", link.name, "arp", "on")
+            other = self.mends.over(key, asks, address)
+            return replace(deaf, mend=other if hands_over(link) else on)
         if own and "dadfailed" in own[0].flags:
             text += "found that another has it too"
             return replace(self.wires.shows(key, text), mend=self.mends.without(key, address))
@@ -291,9 +299,3 @@ class Asking:
             return replace(barred, text=f"{text}does not hear {asks}: {barred.text}")
         where = [self.wires.told(owner) for owner in self.wires.owners.get(address, ())]
         return self.wires.shows(key, f"{text}does not answer: {', '.join(where)} has the address")
-
-
-def switch(dev: str, name: str) -> str:
-    """Return what ``sysctl`` calls a device's switch: with slashes if its name has a dot."""
-    path = f"net/ipv4/conf/{dev}/{name}"
-    return path if "." in dev else path.replace("/", ".")

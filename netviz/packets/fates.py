@@ -6,29 +6,24 @@ its order, and the first that stops the packet is the reason. Where none does, t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
-from ipaddress import ip_address, ip_interface
 from typing import TYPE_CHECKING
 
 from netviz.changes import FORWARDING
 from netviz.journeys import DELIVERED, DISCARDED, HANDED, LOST, Reason
-from netviz.model import OPENED
 from netviz.packets.facts import typed
 from netviz.packets.headers import address, mac, message, message6, target
+from netviz.packets.queues import lossy
 from netviz.packets.relations import TUNNELS
+from netviz.packets.unsent import NO_ANSWER, NOT_FOUND, barred, idle, unsent
 
 if TYPE_CHECKING:
-    from netviz.model import Interface, Key, Namespace
+    from netviz.model import Interface, Key
     from netviz.packets.facts import Facts, Spot
-    from netviz.packets.lookup import Lookup, Stack
 
 Fate = tuple[str, Reason]
 _QUESTION = 1
 _FRAME = 18  # Bytes of an Ethernet header with a VLAN's tag.
 _PASSES = ("forwarding", "disabled", None)
-NO_ANSWER = "answers for"
-NOT_FOUND = "and no table that is read here tells why"
 
 
 def fate(spot: Spot, facts: Facts) -> Fate:
@@ -54,6 +49,16 @@ def _sent(spot: Spot, facts: Facts) -> Fate:
         return _in_tunnel(spot)
     if not link.peer and link.kind == "veth":
         return LOST, Reason(f"the far end of {name} is not known")
+    if link.kind == "dummy":
+        show = typed(spot.space, "ip", "-d", "link", "show", "dev", name)
+        return LOST, Reason(f"{name} is a dummy: it throws away what it is to send", show)
+    if below := facts.relations.links.get(link.lower.key) if link.lower else None:
+        space = facts.relations.spaces[link.lower.id] if link.lower else spot.space
+        if not below.running:
+            show = typed(space, "ip", "link", "show", "dev", below.name)
+            return LOST, Reason(f"{link.lower}, below it, {idle(below)}", show)
+        text = f"it did not come to {link.lower}, below it, {NOT_FOUND}"
+        return LOST, lossy(space, below) or Reason(text)
     if not link.peer:
         return DELIVERED, Reason(f"it leaves what can be seen here by {name}")
     far = facts.relations.links.get(link.peer.key)
@@ -83,56 +88,6 @@ def _in_tunnel(spot: Spot) -> Fate:
     if not far:
         return LOST, Reason(f"{name} has no far end")
     return LOST, unsent(spot.space, spot.stack, far, spot.stack.route(far))
-
-
-def unsent(space: Namespace, stack: Stack, to: str, found: Lookup) -> Reason:
-    """Return why a namespace cannot send to an address: no way there, or nobody who answers."""
-    ask = typed(space, "ip", "route", "get", to)
-    if found.refusal:
-        return refused(space, to, found, ask)
-    for dev, gateway in zip(found.devices, found.gateways, strict=False):
-        known, link = stack.neighbour(gateway, dev), stack.interface(dev)
-        show = typed(space, "ip", "neighbour", "show", "dev", dev)
-        if link and not link.running:
-            state = typed(space, "ip", "link", "show", "dev", dev)
-            return Reason(f"{dev} {_idle(link)}", state)
-        if link and "NOARP" not in link.flags and not (known and known.mac):
-            return Reason(f"nobody on {dev} {NO_ANSWER} {gateway}", show)
-    return Reason(f"{space.name} did not send it, {NOT_FOUND}", ask)
-
-
-def refused(space: Namespace, to: str, found: Lookup, ask: str) -> Reason:
-    """Return why there is no way to an address from a namespace, and what is odd there."""
-    why = _barred(space, to, found, ask)
-    hints = () if found.route or found.rule else _hints(space.interfaces, to)
-    return replace(why, text="; ".join([why.text, *hints]))
-
-
-def _barred(space: Namespace, to: str, found: Lookup, ask: str) -> Reason:
-    """Return why there is no way to an address; a route or a rule that refuses is named."""
-    text, ip = f"{space.name} has no way to {to}", ("ip", "-6") if ":" in to else ("ip",)
-    if route := found.route:
-        show = typed(space, *ip, "route", "show", "table", str(route.table), "type", route.type)
-        return Reason(f"{text}: {found.refusal} {route.to}, a route of {space.name}", show)
-    if rule := found.rule:
-        words = ["not"] if rule.inverted else []
-        for word, prefix in (("from", rule.source), ("to", rule.to)):
-            words += [word, prefix] if prefix != "all" else []
-        told = f"rule {rule.priority} of {space.name}: {' '.join([*words, rule.action])}"
-        return Reason(f"{text}: {told}", typed(space, *ip, "rule"))
-    return Reason(f"{text}: {found.refusal}", ask)
-
-
-def _hints(links: tuple[Interface, ...], to: str) -> Iterator[str]:
-    """Yield what is odd about interfaces and may be why there is no route."""
-    kind = ("inet6" if ":" in to else "inet", "global")
-    links = tuple(link for link in links if link.kind != "loopback")
-    own = [(on, it) for on in links for it in on.addresses if (it.family, it.scope) == kind]
-    yield from (f"{link.name} is down" for link in links if not link.up)
-    apart = ((link, it) for link, it in own if ip_address(to) not in ip_interface(str(it)).network)
-    yield from (f"{to} is not in {it} of {link.name}" for link, it in apart)
-    if not own:
-        yield "it has no address"
 
 
 def _in_bridge(spot: Spot, bridge: Key, facts: Facts) -> Fate:
@@ -166,19 +121,15 @@ def _in_bridge(spot: Spot, bridge: Key, facts: Facts) -> Fate:
 
 def at_port(spot: Spot, port: Interface) -> str:
     """Return what keeps a frame from leaving by a port, an empty text where nothing does."""
-    if why := _idle(port) or held(port):
+    if why := idle(port) or held(port):
         return why
     if port.port.get("isolated") and spot.link.port.get("isolated"):
         return "is isolated, as the port is where the frame came in"
+    if lost := lossy(spot.space, port):
+        return lost.text.removeprefix(f"{port.name} ")
     if spot.size > port.mtu:
         return f"has an MTU of {port.mtu}, and the packet has {spot.size} bytes"
     return ""
-
-
-def _idle(link: Interface) -> str:
-    """Return why a device carries nothing; an empty text where it does."""
-    far = "no program has it open" if link.kind in OPENED else "the far end of its cable is down"
-    return "" if link.running else f"carries nothing: {far}" if link.up else "is down"
 
 
 def held(port: Interface) -> str:
@@ -205,7 +156,7 @@ def _in_stack(spot: Spot, facts: Facts) -> Fate:
         if asks and spot.stack.accepts(asks, link.name, asked) is False:
             return LOST, _unexpected(spot, asks)
         has = typed(space, "ip", "address", "show", "to", asked)
-        if spot.stack.local(asked):
+        if spot.stack.local(asked, link.name):
             return DELIVERED, Reason(f"{space.name} is asked: {asked} is its own", has)
         return DISCARDED, Reason(f"{space.name} has no {asked}, and does not answer", has)
     if dropped := facts.drop(spot):
@@ -241,9 +192,9 @@ def _addressed(spot: Spot, facts: Facts) -> Fate:
     dev = spot.link.name
     if stack.accepts(source, dev, to) is False:
         return LOST, _unexpected(spot, source)
-    if stack.broadcast(to):
+    if stack.broadcast(to, dev):
         return DELIVERED, Reason(f"{to} is for many, and {space.name} may be one of them")
-    if stack.local(to):
+    if stack.local(to, dev):
         return _own(spot, facts)
     if stack.forwards(spot.family, dev) is False:
         switch = FORWARDING[spot.family]
@@ -277,13 +228,15 @@ def _unrouted(spot: Spot, facts: Facts) -> Reason:
     found = stack.route(to, source=source, iif=spot.link.name)
     ask = typed(space, "ip", "route", "get", to, "from", source, "iif", spot.link.name)
     if found.refusal:
-        return _barred(space, to, found, ask)
+        return barred(space, to, found, ask)
     left = spot.net.ttl if spot.family == "inet" else spot.net.hlim
     if left <= 1:
         return Reason(f"its time to live is used up: {left} when it came to {space.name}")
     for dev, gateway in zip(found.devices, found.gateways, strict=False):
         link, known = stack.interface(dev), stack.neighbour(gateway, dev)
         show = typed(space, "ip", "link", "show", "dev", dev)
+        if link and (lost := lossy(space, link)):
+            return lost
         if link and not link.running:
             return Reason(f"{dev}, where the route leads, carries nothing", show)
         whole = spot.family == "inet6" or spot.net.df

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from netviz.explanations import Step
 from netviz.packets.facts import typed
-from netviz.packets.fates import refused
+from netviz.packets.relations import named
 from netviz.packets.routers import Routers
 from netviz.packets.subnets import Subnets, covers, fits, network_of, usual
+from netviz.packets.unsent import refused
 
 if TYPE_CHECKING:
     from netviz.model import Address, Key, Namespace, Route
@@ -131,6 +132,29 @@ class Mends:
                 mends.append(typed(space, "ip", "address", "add", str(address), "dev", switch.name))
         where = self.wires.relations.called(port)
         return Step(text, False, where, show, " && ".join(mends) or None)
+
+    def apart(self, key: Key, owners: list[Key]) -> Step | None:
+        """Return that an address is right below a device or on it: there no frame goes."""
+        for owner in owners:
+            upper = key if owner in self.wires.relations.lower(key) else owner
+            lower = owner if upper == key else key
+            if lower in self.wires.relations.lower(upper):
+                kind, one = self.wires.links[upper].kind, self.wires.told(upper)
+                text = f"{one} is {named(kind)} on {self.wires.told(lower)}: "
+                text += "between these two no frame goes"
+                return self.wires.shows(upper, text)
+        return None
+
+    def over(self, key: Key, asks: str, address: str) -> str | None:
+        """Return a route to what is on a device, by an address of the device below."""
+        lower = self.wires.links[key].lower
+        below = self.wires.links.get(lower.key) if lower else None
+        for asker in self.wires.owners.get(asks, ()):
+            for own in below.addresses if below else ():
+                if ip_address(asks) in network_of(own) and asks != own.local:
+                    words = ("route", "add", address, "via", own.local)
+                    return typed(self.wires.spaces[asker[0]], *_ip(address), *words)
+        return None
 
     def replaced(self, space: Namespace, dev: str, old: Address, new: str) -> str:
         """Return what gives a device another address for one; routes by it stay where they can."""

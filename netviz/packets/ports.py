@@ -31,6 +31,7 @@ class Frame(NamedTuple):
     source: str | None
     address: str
     packet: Flowing | None = None
+    vlan: int | None = None  # Within a bridge that filters.
 
     @property
     def many(self) -> bool:
@@ -54,11 +55,12 @@ class Bridges:
 
     def owns(self, bridge: Key, frame: Frame) -> bool:
         """Tell whether a bridge's own stack is who a frame is for."""
-        entry = self._stacks[bridge[0]].entry(self._links[bridge].name, frame.to)
+        name = self._links[bridge].name
+        entry = self._stacks[bridge[0]].entry(name, frame.to, frame.vlan)
         return entry is not None and entry.state == "permanent"
 
     def held(self, key: Key) -> Step | None:
-        """Return that STP holds a port, if it does; or that nobody can tell its VLANs."""
+        """Return that STP holds a port, if it does."""
         port, space = self._links[key], self._relations.spaces[key[0]]
         if port.master is None:
             return None
@@ -73,10 +75,6 @@ class Bridges:
             words = ("link", "set", "dev", bridge.name, "type", "bridge", "stp_state", "0")
             off = typed(space, "ip", *words)
             return replace(step, mend=f"{off} && {step.mend}")
-        vlans = {entry.vlan for entry in space.fdb if entry.master == bridge.name}
-        if bridge.parameters.get("vlan_filtering") and vlans - {None, 1}:
-            why = "is in VLANs that a snapshot does not have"
-            return replace(self._step(key, why, _SHOW), holds=None)
         return None
 
     def kept(self, bridge: Key, key: Key, came: Key | None, frame: Frame) -> Step | None:
@@ -113,7 +111,8 @@ class Bridges:
 
     def behind(self, bridge: Key, frame: Frame) -> Key | None:
         """Return the port that a bridge sends a frame to; None where it floods."""
-        entry = self._stacks[bridge[0]].entry(self._links[bridge].name, frame.to)
+        name = self._links[bridge].name
+        entry = self._stacks[bridge[0]].entry(name, frame.to, frame.vlan)
         # A static entry does not age, but it moves to where its card is heard.
         moves = entry and entry.state != "permanent" and "sticky" not in entry.flags
         heard = frame.to in self.taught and frame.to != self._links[bridge].mac

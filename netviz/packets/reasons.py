@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from netviz.journeys import Reason
 from netviz.packets.facts import typed
 from netviz.packets.headers import address, mac
-from netviz.packets.relations import TUNNELS
+from netviz.packets.relations import TUNNELS, hands_over
 
 if TYPE_CHECKING:
     from netviz.model import Key
@@ -38,7 +38,7 @@ def reasons(spot: Spot, before: Spot | None, facts: Facts) -> Told:
         return _arrived(spot, before, facts)
     bridge = facts.relations.master(spot.key)
     came = facts.relations.master(before.key) or before.key
-    if bridge and came in facts.relations.fabric(bridge):
+    if bridge and facts.relations.is_switch(bridge) and came in facts.relations.fabric(bridge):
         role = f"port of {facts.relations.links[bridge].name}"
         if facts.relations.switch(bridge):  # Its flows are told on the way.
             return role, ()
@@ -47,6 +47,8 @@ def reasons(spot: Spot, before: Spot | None, facts: Facts) -> Told:
         known = facts.behind(bridge, raw, before.packet.at) == spot.key
         own = (crossing(before, bridge, 1 if known else 2),) if plain else ()
         return role, (*own, *_translated(spot, before))
+    if before.packet.direction == "out" and hands_over(before.link):
+        return f"sent on by {spot.space.name}'s own stack", _sent(spot)[1]
     if before.packet.direction == "out":
         return f"below {before.link.name}", ()
     return _routed(spot, before)

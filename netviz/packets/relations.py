@@ -34,6 +34,16 @@ _HIGHEST = 8
 _SWITCHES = ("bridge", "bond", "team", "openvswitch")
 
 
+def hands_over(link: Interface) -> bool:
+    """Tell whether the namespace of the device below routes what a device sends."""
+    return link.kind == "ipvlan" and link.parameters.get("mode") != "l2"
+
+
+def named(kind: str) -> str:
+    """Return a kind of device with its article: ``an ipvlan``."""
+    return f"{'an' if kind[0] in 'aeio' else 'a'} {kind}"
+
+
 class Relations:
     """The interfaces of one network, by ``(namespace id, index)``, and what they are joined with.
 
@@ -50,12 +60,15 @@ class Relations:
         self.ports: dict[Key, list[Key]] = defaultdict(list)
         self.above: dict[Key, list[Key]] = defaultdict(list)
         self._inside: dict[int, list[Key]] = defaultdict(list)
+        self._handing: dict[int, list[Key]] = defaultdict(list)
         for key, link in self.links.items():
             self._inside[key[0]].append(key)
             if link.master:
                 self.ports[link.master.key].append(key)
             if link.lower and link.kind not in TUNNELS:
                 self.above[link.lower.key].append(key)
+            if link.lower and hands_over(link):
+                self._handing[link.lower.id].append(key)
         self._switched = {key for key, it in self.links.items() if it.kind == "openvswitch"}
         self._before: dict[Place, tuple[Sequence[Place], Sequence[Place]]] = {}
         self._levels: dict[Key, int] = {}
@@ -93,6 +106,26 @@ class Relations:
         """Yield the tunnels of a bridge of Open vSwitch, and of those that are joined with it."""
         for bridge in self.fabric(switch):
             yield from (it for it in self.ports[bridge] if self.links[it].kind in TUNNELS)
+
+    def lower(self, key: Key) -> tuple[Key, ...]:
+        """Return the device that a macvlan or an ipvlan stands on, if it is one."""
+        link = self.links[key]
+        kinds = ("macvlan", "macvtap", "ipvlan")
+        return (link.lower.key,) if link.lower and link.kind in kinds else ()
+
+    def twins(self, key: Key) -> list[Key]:
+        """Return the other devices of one's kind that stand on the same device."""
+        link = self.links[key]
+        above = self.above[link.lower.key] if link.lower else ()
+        return [it for it in above if it != key and self.links[it].kind == link.kind]
+
+    def has(self, key: Key, address: str) -> bool:
+        """Tell whether a device has an address."""
+        return any(each.local == address for each in self.links[key].addresses)
+
+    def beside(self, key: Key, address: str) -> bool:
+        """Tell whether another device on the same one has an address."""
+        return any(self.has(twin, address) for twin in self.twins(key))
 
     def is_switch(self, key: Key) -> bool:
         """Tell whether an interface joins others: a bridge, a bond."""
@@ -147,6 +180,8 @@ class Relations:
             yield bridge, "out", depth
             yield from ((port, "in", depth) for port in self.ports[bridge])
         for upper in self.above.get(key, ()):
+            yield upper, "out", depth
+        for upper in self._handing[key[0]]:
             yield upper, "out", depth
         for other in self._inside[key[0]]:
             if depth and self.links[other].kind in TUNNELS:

@@ -21,7 +21,9 @@ from netviz.packets.facts import typed
 from netviz.packets.lookup import Stack
 from netviz.packets.pipelines import Pipelines
 from netviz.packets.ports import Bridges, Frame
-from netviz.packets.relations import TUNNELS, Relations
+from netviz.packets.queues import loses
+from netviz.packets.relations import TUNNELS, Relations, named
+from netviz.packets.vlans import Tags, Vlans, tag
 
 if TYPE_CHECKING:
     from netviz.model import Interface, Key, Namespace, Snapshot
@@ -51,7 +53,7 @@ class Arrival(NamedTuple):
 class _Place(NamedTuple):
     stage: str  # "out", "in", "at" a stack, or "beyond"
     key: Key
-    tags: tuple[object, ...] = ()
+    tags: Tags = ()
 
 
 _Moves = Iterator[tuple[_Place, Step | None]]
@@ -68,6 +70,7 @@ class Wires:
         self.links, self.spaces = self.relations.links, self.relations.spaces
         self.stacks = {key: Stack(space) for key, space in self.spaces.items()}
         self.bridges = Bridges(self.relations, self.stacks)
+        self.vlans = Vlans(self.relations)
         self.pipelines = Pipelines(self.relations)
         self.owners: dict[str, list[Key]] = defaultdict(list)
         for key, link in self.links.items():
@@ -137,7 +140,8 @@ class Wires:
 
     def _moves(self, place: _Place, frame: Frame) -> _Moves:
         if place.key in self.links:
-            down = self.down(place.key)
+            space, link = self.spaces[place.key[0]], self.links[place.key]
+            down = self.down(place.key) or (loses(space, link) if place.stage == "out" else None)
             for on, step in (self._out if place.stage == "out" else self._in)(place, frame):
                 yield on, down or step
 
@@ -150,12 +154,14 @@ class Wires:
         elif link.kind == "loopback":
             yield _Place("at", key), None
         elif link.kind == "bridge":
-            yield from self._ports(key, None, tags, frame)
+            tags, step = self.vlans.entering(key, key, tags)
+            yield from self._ports(key, None, tags, frame, step)
         elif link.kind == "openvswitch":
             yield from ((_Place(*to), step) for to, step in departures(self, key, tags, frame))
         elif link.kind in ("bond", "team"):
             ports = self.relations.ports.get(key, ())
             running = [port for port in ports if self.links[port].running] or ports
+            running = [it] if (it := self.active(key)) else running
             text = f"which port of {self.told(key)} is taken is not in a snapshot"
             doubt = self.shows(key, text, None) if len(running) > 1 else None
             yield from ((_Place("out", port, tags), doubt) for port in running)
@@ -173,17 +179,21 @@ class Wires:
             text = f"no program has {self.told(key)} open" if dead else text
             yield _Place("beyond", key), self.shows(key, text, False if dead else None)
 
+    def active(self, bond: Key) -> Key | None:
+        """Return the port by which a bond sends all, and from which it takes all, if it tells."""
+        name = self.links[bond].parameters.get("active_slave")
+        ports = self.relations.ports.get(bond, ())
+        return next((port for port in ports if self.links[port].name == name), None)
+
     def _standing(self, place: _Place, link: Interface, below: Key, frame: Frame) -> _Moves:
         """Yield where a frame goes from a device that stands on another one."""
-        mode, tags = link.parameters.get("mode"), place.tags
-        twins = [k for k in self.relations.above[below] if k != place.key and not tags]
-        twins = [k for k in twins if self.links[k].kind == link.kind]
+        tags = place.tags
+        twins = [k for k in self.relations.twins(place.key) if not tags]
         if link.kind == "vlan":
-            yield _Place("out", below, (*tags, link.parameters.get("id"))), None
+            yield _Place("out", below, (*tags, tag(link))), None
             return
         if link.kind == "ipvlan":
-            own = {k: {a.local for a in self.links[k].addresses} for k in twins}
-            near = [k for k in twins if frame.many or frame.address in own[k]]
+            near = [k for k in twins if frame.many or self.relations.has(k, frame.address)]
             lone = frame.to == link.mac
         else:
             near = [k for k in twins if frame.many or self.links[k].mac == frame.to]
@@ -191,27 +201,28 @@ class Wires:
         for twin in near:
             odd = next((k for k in (place.key, twin) if not self._joins(k)), None)
             yield _Place("in", twin), self._alone(odd) if odd else None
-        step = None if link.kind != "ipvlan" or mode == "l2" else self._alone(place.key)
         if frame.many or not near:
-            yield _Place("at" if lone else "out", below), step
+            yield _Place("at" if lone else "out", below), None
 
     def _joins(self, key: Key) -> bool:
         """Tell whether what stands on a device beside it is joined with it."""
-        return self.links[key].parameters.get("mode") in ("bridge", "l2")
+        own = self.links[key].parameters
+        return "flag" not in own if self.links[key].kind == "ipvlan" else own["mode"] == "bridge"
 
     def _alone(self, key: Key) -> Step:
         link, space = self.links[key], self.spaces[key[0]]
-        mode, known = link.parameters.get("mode"), link.kind != "ipvlan"
+        known = link.kind != "ipvlan"
+        mode = link.parameters.get("mode" if known else "flag")
         words = ("dev", link.name, "type", link.kind, "mode", "bridge")
         mend = typed(space, "ip", "link", "set", *words) if known else None
-        text = f"{self.told(key)} is a {link.kind} in mode {mode}"
+        text = f"{self.told(key)} is {named(link.kind)} in mode {mode}"
         return replace(self.shows(key, text, False if known else None), mend=mend)
 
     def _in(self, place: _Place, frame: Frame) -> _Moves:
         _, key, tags = place
         above = {k: self.links[k] for k in self.relations.above.get(key, ())}
         for upper, link in above.items():
-            if tags and link.kind == "vlan" and link.parameters.get("id") == tags[-1]:
+            if tags and link.kind == "vlan" and tag(link) == tags[-1]:
                 yield _Place("in", upper, tags[:-1]), None
                 return
         master = self.relations.master(key)
@@ -231,33 +242,48 @@ class Wires:
                 return
         yield _Place("at", key), None
 
-    def _plugged(self, key: Key, master: Key, tags: tuple[object, ...], frame: Frame) -> _Moves:
+    def _plugged(self, key: Key, master: Key, tags: Tags, frame: Frame) -> _Moves:
         """Yield where a frame goes that came in at a port."""
         kind = self.links[master].kind
         if kind in ("bond", "team"):
-            yield _Place("in", master, tags), None
+            idle = self.active(master) not in (None, key)
+            text = f"{self.told(key)} is not the active port of {self.told(master)}"
+            yield _Place("in", master, tags), self.shows(key, text) if idle else None
+        elif kind == "vrf":
+            yield _Place("at", key), None
         elif kind == "openvswitch":
             yield from ((_Place(*to), step) for to, step in departures(self, key, tags, frame))
         elif kind == "bridge":
-            step = self.down(master) or self.bridges.held(key)
+            tags, outside = self.vlans.entering(key, master, tags)
+            step, frame = (
+                self.down(master) or self.bridges.held(key) or outside,
+                _in_vlan(frame, tags),
+            )
             own = self.bridges.owns(master, frame)
             if own or frame.many:
-                yield _Place("at", master), step
+                left, barred = self.vlans.leaving(master, master, tags)
+                yield _Place("in" if left else "at", master, left), step or barred
             elif frame.to == self.links[master].mac:
                 known = self.bridges.behind(master, frame)
                 yield _Place("at", master), self.bridges.elsewhere(master, frame, known)
-            for following, why in self._ports(master, key, tags, frame) if not own else ():
-                yield following, step or why
+            if not own:
+                yield from self._ports(master, key, tags, frame, step)
         else:
-            step = self.shows(
-                key, f"{kind} {self.told(master)} decides what is in no snapshot", None
-            )
-            yield _Place("at" if kind == "vrf" else "beyond", key), step
+            text = f"{kind} {self.told(master)} decides what is in no snapshot"
+            yield _Place("beyond", key), self.shows(key, text, None)
 
     def _ports(
-        self, bridge: Key, came: Key | None, tags: tuple[object, ...], frame: Frame
+        self, bridge: Key, came: Key | None, tags: Tags, frame: Frame, step: Step | None = None
     ) -> _Moves:
         """Yield the ports of a bridge, each with what keeps a frame from leaving by it."""
+        frame = _in_vlan(frame, tags)
         for port in self.relations.ports.get(bridge, ()):
             if port != came or self.links[port].port.get("hairpin"):
-                yield _Place("out", port, tags), self.bridges.kept(bridge, port, came, frame)
+                left, barred = self.vlans.leaving(port, bridge, tags)
+                kept = step or barred or self.bridges.kept(bridge, port, came, frame)
+                yield _Place("out", port, left), kept
+
+
+def _in_vlan(frame: Frame, tags: Tags) -> Frame:
+    """Return a frame that knows which VLAN it is in within a bridge."""
+    return frame._replace(vlan=tags[-1] if tags and isinstance(tags[-1], int) else None)

@@ -12,9 +12,9 @@ from urllib.parse import urlsplit
 
 from netviz.journeys import DELIVERED, LOST, Hop, Journey, Reason
 from netviz.model import Endpoint
-from netviz.packets.fates import NO_ANSWER, NOT_FOUND, unsent
 from netviz.packets.headers import address
 from netviz.packets.telling import protocol_of
+from netviz.packets.unsent import NO_ANSWER, NOT_FOUND, unsent
 
 if TYPE_CHECKING:
     from netviz.model import Namespace

@@ -164,7 +164,9 @@ def _crossed(spot: Spot, before: Spot | None, facts: Facts) -> Key | None:
     if before is None or not before.known or before.packet.direction != "in":
         return None
     bridge = facts.relations.master(before.key)
-    if bridge is None or spot.sighting.depth != before.sighting.depth:
+    if bridge is None or not facts.relations.is_switch(bridge):
+        return None
+    if spot.sighting.depth != before.sighting.depth:
         return None
     if facts.relations.switch(bridge):  # Of that the flows tell more.
         return None

@@ -21,3 +21,9 @@ def typed(space: Namespace, *words: str) -> str:
         path = f"/proc/{space.pids[0]}/ns/net" if space.pids else space.name
         inside = ("nsenter", f"--net={path}")
     return shlex.join((*inside, *words))
+
+
+def switch(dev: str, name: str) -> str:
+    """Return what ``sysctl`` calls a device's switch: with slashes if its name has a dot."""
+    path = f"net/ipv4/conf/{dev}/{name}"
+    return path if "." in dev else path.replace("/", ".")

@@ -8,16 +8,18 @@ from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from netviz.changes import FORWARDING
 from netviz.explanations import Step
-from netviz.packets.asking import Asking, Query, switch
+from netviz.packets.asking import Asking, Query
 from netviz.packets.facts import typed
 from netviz.packets.filters import Flowing
 from netviz.packets.gates import Gates
 from netviz.packets.mends import unlooped
 from netviz.packets.ports import Frame
 from netviz.packets.reasons import led
+from netviz.packets.relations import hands_over
+from netviz.packets.typed import switch
 
 if TYPE_CHECKING:
-    from netviz.model import Key, Namespace
+    from netviz.model import Endpoint, Key, Namespace
     from netviz.packets.lookup import Lookup
     from netviz.packets.segments import Arrival, Wires
 
@@ -45,13 +47,16 @@ class Walk:
         self.asking = Asking(wires, self._gates)
         self._back = ""
 
-    def send(self, space: Namespace, packet: Flowing, oif: str | None = None) -> There:
-        """Return where a packet is taken in that is made in a namespace.
+    def send(
+        self, space: Namespace, packet: Flowing, oif: str | None = None, *, handed: bool = False
+    ) -> There:
+        """Return where a packet is taken in that is made in a namespace, or ``handed`` to it.
 
         Raises ``EndedError`` where it is nowhere: the last step says why.
         """
         gates, stack = self._gates, self.wires.stacks[space.id]
-        found = stack.route(packet.to, source=packet.source or None, oif=oif, mark=packet.mark)
+        source = None if handed else packet.source or None
+        found = stack.route(packet.to, source=source, oif=oif, mark=packet.mark)
         self._routed(space, packet, found)
         made = self._from(space, packet, found)
         if made.source != packet.source and made.family == "inet":
@@ -67,11 +72,14 @@ class Walk:
         for hop in count():
             sent = gates.judged(space, "postrouting", replace(sent, oif=found.devices[0]))
             sent = gates.left(space, made, sent)
+            if below := self._below(space, sent, found.devices[0]):
+                clean = replace(sent, iif=None, oif=None, mark=0, state="new", status=frozenset())
+                return self.send(self.wires.spaces[below.id], clean, below.name, handed=True)
             key, suspect, sent = self._carried(space, sent, found)
             space, dev = self.wires.spaces[key[0]], self.wires.links[key].name
             made = replace(sent, iif=None, oif=None, mark=0, state="new", status=frozenset())
             sent = gates.judged(space, "prerouting", gates.came(space, made, dev))
-            if self.wires.stacks[space.id].local(sent.to):
+            if self.wires.stacks[space.id].local(sent.to, dev):
                 self._expected(space, dev, sent)
                 sent = gates.left(space, made, gates.judged(space, "input", sent))
                 show = typed(space, "ip", "address", "show", "to", sent.to)
@@ -90,7 +98,24 @@ class Walk:
         ports = it.dport, it.sport
         back = Flowing(it.family, it.to, it.source, it.protocol, *ports, kind="reply")
         near = it.source.lower().startswith("fe80:")
-        return self.send(there.space, back, there.dev if near else None)
+        vrf = self.wires.stacks[there.space.id].vrf(there.dev)
+        bound = there.dev if near else vrf.name if vrf else None
+        return self.send(there.space, back, bound)
+
+    def _below(self, space: Namespace, packet: Flowing, dev: str) -> Endpoint | None:
+        """Return the device below an ipvlan, whose namespace routes what the ipvlan sends."""
+        key = self.wires.key(space, dev)
+        link, lower = self.wires.links[key], self.wires.links[key].lower
+        if not hands_over(link) or lower is None:
+            return None
+        if lower.key not in self.wires.links or self.wires.relations.beside(key, packet.to):
+            return None
+        if down := self.wires.down(key) or self.wires.down(lower.key):
+            self._ends(down)
+        text = f"{self.wires.told(key)} is an ipvlan in mode {link.parameters.get('mode')}: "
+        text += f"{lower.namespace} routes what it sends, out of {lower.name}"
+        self.add(self.wires.shows(key, text, True))
+        return lower
 
     def add(self, step: Step) -> None:
         """Take a step. Raises ``EndedError`` where it does not hold."""
@@ -186,7 +211,7 @@ class Walk:
                 f"{gateway} is {space.name}'s own: when the route was made decides where it leads"
             )
             self.add(Step(text, None, space.name, typed(space, "ip", "route", "show")))
-        own = stack.local(packet.source)
+        own = stack.local(packet.source, found.devices[0])
         asks = self.asking.own(key, gateway, packet.source if own else None)
         made = route if route and route.protocol != "kernel" else None
         answer = self.asking.who(Query(key, gateway, asks, packet.to, made))

@@ -126,6 +126,9 @@ class _Telling:
         if link.kind == "openvswitch":
             first, forwarded = [], self._switching(link, ports)
         sections = [*first, *forwarded, *reversed(own)] if master else [*own, *forwarded]
+        if vlans := [it for it in self.space.vlans if name in (it.dev, it.master)]:
+            lines = map(entries.vlan, vlans)
+            sections.append(self._section("VLANs", "bridge vlan show", lines))
         sections += self._networked(link)
         if name in self.queues:
             sections.append(self._section("Queue, in short", "tc qdisc show dev", queues, name))

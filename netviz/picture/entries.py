@@ -67,6 +67,12 @@ def entry(entry: model.FdbEntry, *, named: bool) -> str:
     return " ".join([entry.mac, *said, entry.state]).rstrip()
 
 
+def vlan(entry: model.BridgeVlan) -> str:
+    """Return a VLAN of a port as ``bridge vlan show`` prints it."""
+    marks = (("PVID", entry.pvid), ("Egress Untagged", entry.untagged))
+    return " ".join([entry.dev, str(entry.vlan), *(word for word, so in marks if so)])
+
+
 def container(entry: model.Container) -> str:
     """Return a container in one line: as ``docker ps`` tells it, with its networks."""
     said = [entry.name, entry.id[:12], *_some(image=entry.image, pod=entry.pod)]
@@ -94,6 +100,9 @@ def queue(queue: model.Qdisc) -> str:
     place = queue.parent if queue.parent == "root" else f"parent {queue.parent}"
     said = ["qdisc", queue.kind, queue.handle, place]
     for name, value in queue.options.items():
+        if name == "untold":
+            said += value if isinstance(value, list) else []
+            continue
         times, unit = _UNITS.get(name, (1, ""))
         said.append(f"{name} {float(str(value)) * times:.9g}{unit}")
     return " ".join(said)

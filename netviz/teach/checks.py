@@ -19,6 +19,7 @@ from netviz.model import row
 from netviz.net.discovery import snapshot
 from netviz.teach.conditions import Condition, Line, condition
 from netviz.teach.devices import exists, has_address, has_mtu, installed, is_port_of, peer_is, up
+from netviz.teach.kernels import kernel
 from netviz.teach.ways import forwards, listens, nat, reaches, routes
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ __all__ = [
     "has_mtu",
     "installed",
     "is_port_of",
+    "kernel",
     "listens",
     "nat",
     "peer_is",

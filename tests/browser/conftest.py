@@ -15,10 +15,13 @@ from typing import TYPE_CHECKING
 import pytest
 from servers import served
 
+from netviz.lab.resources import notebooks
+
 if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
 
-
+AXE = notebooks().parent / "docs/node_modules/axe-core/axe.min.js"
+LEVELS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 # What a browser of its own accord asks the network for is turned off.
 OPTIONS = (
     "--no-sandbox",
@@ -40,12 +43,13 @@ class Visit:
     errors: list[str] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
 
-    def shoot(self, name: str, *, whole: bool = False) -> None:
+    def shoot(self, name: str, *, whole: bool = False, moves: bool = True) -> None:
         """Keep a screenshot, to be looked at, where ``NETVIZ_SHOTS`` names a folder for them."""
         if folder := os.environ.get("NETVIZ_SHOTS"):
             file = Path(folder) / f"{name}.png"
             file.unlink(missing_ok=True)  # It may be that of another user.
-            self.page.wait_for_timeout(500)  # What comes has come.
+            if moves:
+                self.page.wait_for_timeout(500)  # What comes has come.
             self.page.screenshot(path=file, full_page=whole)
 
 
@@ -66,6 +70,16 @@ def browsing() -> Iterator[Visit]:
         visit.page.on("pageerror", lambda error: visit.errors.append(str(error)))
         yield visit
         browser.close()
+
+
+def violations(page: Page) -> list[dict]:
+    """Return the rules of accessibility that a page breaks, with the places.
+
+    All that axe has to tell, of what is as it should be too, takes longer to come than to find.
+    """
+    page.evaluate(AXE.read_text())
+    find = "(levels) => axe.run({ runOnly: levels }).then((told) => told.violations)"
+    return page.evaluate(find, LEVELS)
 
 
 def run_cell(cell: Locator) -> str:

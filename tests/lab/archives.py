@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import subprocess
@@ -37,6 +38,7 @@ class Archive:
         programs: Iterable[str] = (),
         *,
         links: dict[str, str] | None = None,
+        files: dict[str, bytes] | None = None,
         depends: str = "",
         script: str = "",
         size: int = 0,
@@ -55,6 +57,10 @@ class Archive:
             (root / program).parent.mkdir(parents=True, exist_ok=True)
             (root / program).write_text(STUB.format(version=version))
             (root / program).chmod(0o4755)
+        for file, data in (files or {}).items():
+            (root / file).parent.mkdir(parents=True, exist_ok=True)
+            (root / file).write_bytes(data)
+            (root / file).chmod(0o755 if data.startswith(b"#!") else 0o644)
         for link, target in (links or {}).items():
             (root / link).parent.mkdir(parents=True, exist_ok=True)
             (root / link).symlink_to(target)
@@ -69,3 +75,18 @@ class Archive:
         with (self.folder / "Packages").open("a") as index:
             index.write(control)
         return package
+
+
+def is_sound(cache: Path, *kept: str) -> bool:
+    """Tell whether a cache has these trees, nothing half done, and no lock that is held."""
+    there = {path.name.rpartition("-")[0] or path.name for path in cache.iterdir()}
+    with (cache / "lock").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    return there - {"lists", "lock"} == set(kept)
+
+
+def open_to_all(folder: Path) -> None:
+    """Let an ordinary user enter a folder of pytest's, which may be root's."""
+    for each in (folder, *folder.parents[:-1]):
+        if each.stat().st_uid == os.getuid() and not each.stat().st_mode & 0o1000:
+            each.chmod(0o755)

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from archives import STUB, Archive
+from archives import Archive, is_sound, open_to_all
 from labs import NETVIZ, NOBODY, PYTHON, Someone, component
 
 import netviz
@@ -46,55 +46,8 @@ flock --nonblock /mnt/netviz/lock true && df --output=ipcent /mnt >/dev/null && 
 """
 
 
-@pytest.fixture
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Give the test a cache of its own, and look into no other."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(trees, "SHARED", tmp_path / "nowhere")
-    return tmp_path / "cache/netviz"
-
-
-@pytest.fixture
-def archive(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Archive:
-    """Give apt one archive, and no other."""
-    made = Archive(tmp_path)
-    for name, text in made.environment.items():
-        monkeypatch.setenv(name, text)
-    return made
-
-
-@pytest.fixture
-def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Return a function that puts programs on this machine: scripts that tell a version."""
-    folder = tmp_path / "bin"
-    folder.mkdir()
-    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
-
-    def put(version: str, *programs: str) -> None:
-        for program in programs:
-            (folder / program).write_text(STUB.format(version=version))
-            (folder / program).chmod(0o755)
-
-    return put
-
-
 def bird() -> components.Standing:
     return components.standing(components.known()["bird"])
-
-
-def is_sound(cache: Path, *kept: str) -> bool:
-    """Tell whether a cache has these trees, nothing half done, and no lock that is held."""
-    there = {path.name.rpartition("-")[0] or path.name for path in cache.iterdir()}
-    with (cache / "lock").open() as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    return there - {"lists", "lock"} == set(kept)
-
-
-def open_to_all(folder: Path) -> None:
-    """Let an ordinary user enter a folder of pytest's, which may be root's."""
-    for each in (folder, *folder.parents[:-1]):
-        if each.stat().st_uid == os.getuid() and not each.stat().st_mode & 0o1000:
-            each.chmod(0o755)
 
 
 def refused(*names: str) -> str:

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 from kernels import all_end, processes_of
-from labs import NETVIZ, PYTHON, Someone
+from labs import EACH_IN_ITS_RUN, NETVIZ, PYTHON, Someone
 
-pytestmark = pytest.mark.outside(only=True)
+pytestmark = [pytest.mark.outside(only=True), EACH_IN_ITS_RUN]
 long = pytest.mark.long
 
 SEED = Path(__file__).parent.parent / "seed/04-docker-bridge.md"

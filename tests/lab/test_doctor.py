@@ -13,22 +13,26 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from labs import component
 from rich.console import Console
 
 from netviz.errors import SandboxError
 from netviz.lab import commands as cell
-from netviz.lab import components
+from netviz.lab import components, linux
+from netviz.lab.choosing import that_kernel, this_kernel
 from netviz.lab.doctor import Report
 from netviz.lab.limits import limits
-from netviz.lab.probes import PROBES, USER_NAMESPACES, Finding
+from netviz.lab.probes import OF_KERNEL, PROBES, USER_NAMESPACES, Finding
 from netviz.lab.refusals import COMMAND
 
 pytestmark = pytest.mark.outside
 
-NETVIZ = [sys.executable, "-P", "-c", "from netviz.cli import main; main()"]
+DIRECTLY = [sys.executable, "-P", "-c", "from netviz.cli import main; main()"]
+# Else it boots another kernel, where there is one, for all that this one lacks.
+NETVIZ = ["env", "NETVIZ_KERNEL=sandbox", *DIRECTLY]
 IN_A_LAB = [*NETVIZ, "run", "--"]
 AS_ROOT = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c"]
-OF_KERNEL = ("link kinds", "tun and tap", "queues", "filters")
+GROUPS = ("link kinds", "tun and tap", "queues", "filters")
 REFUSING = "echo 0 > /proc/sys/user/max_user_namespaces"
 # No fetched programs: a lab would lay them over the machine's.
 NOTHING_FETCHED = {**os.environ, "XDG_CACHE_HOME": "/nowhere"}
@@ -91,10 +95,11 @@ def in_a_lab() -> dict:
 
 
 def test_keys_are_the_ones_that_are_documented(outside: dict) -> None:
-    assert list(outside) == ["ready", "inside", "machine", "refusal", "findings"]
+    told = ["ready", "inside", "machine", "refusal", "kernel", "other", "findings"]
+    assert list(outside) == told
     keys = {tuple(each) for each in outside["findings"]}
     assert keys == {
-        ("group", "name", "command", "cost", "remedy", "needed", "works", "detail"),
+        ("group", "name", "command", "cost", "remedy", "needed", "works", "detail", "own"),
     }
     assert all(f'"{key}"' in Report.to_dict.__doc__ for key in (*outside, *keys.pop()))
 
@@ -115,14 +120,14 @@ def test_lab_starts_and_makes_what_the_lessons_make(outside: dict) -> None:
 def test_in_a_lab_it_finds_the_same_and_says_where_it_is(outside: dict, in_a_lab: dict) -> None:
     assert (outside["inside"], in_a_lab["inside"]) == (False, True)
     worked = [
-        [(each["name"], each["works"]) for each in found["findings"] if each["group"] in OF_KERNEL]
+        [(each["name"], each["works"]) for each in found["findings"] if each["group"] in GROUPS]
         for found in (outside, in_a_lab)
     ]
     assert worked[0] == worked[1]
 
 
 def test_command_typed_by_hand_ends_as_the_report_says(in_a_lab: dict) -> None:
-    tried = [each for each in in_a_lab["findings"] if each["group"] in OF_KERNEL]
+    tried = [each for each in in_a_lab["findings"] if each["group"] in GROUPS]
     script = "".join(f"{each['command']} >&2; echo $?\n" for each in tried)
     statuses = run(*IN_A_LAB, "sh", "-c", script).stdout.split()
     assert [status == "0" for status in statuses] == [bool(each["works"]) for each in tried]
@@ -136,7 +141,8 @@ def test_refusal_of_the_kernel_is_told_as_it_was_said(in_a_lab: dict) -> None:
 def test_process_with_threads_may_ask_too() -> None:
     ask = "from netviz.lab.doctor import examine; print(examine().refusal)"
     idle = "import threading as t; t.Thread(target=t.Event().wait, daemon=True).start()"
-    assert run(sys.executable, "-P", "-c", f"{idle}; {ask}").stdout == "None\n"
+    python = [*NETVIZ[:2], sys.executable, "-P", "-c"]
+    assert run(*python, f"{idle}; {ask}").stdout == "None\n"
 
 
 @pytest.mark.parametrize("place", [[], IN_A_LAB], ids=["on the machine", "in a lab"])
@@ -254,6 +260,56 @@ def test_columns_stay_columns_at_any_width(width: int) -> None:
     label = re.compile(r"[✓✗\N{EN DASH}] [ \S]{17} \S")
     body = lines[lines.index("") + 1 : -1 - lines[::-1].index("")]
     assert all(label.match(line) or line.startswith(" " * 20) for line in body)
+
+
+def test_what_another_kernel_has_is_told_in_a_line_and_hinders_nobody() -> None:
+    found = tuple(
+        replace(each, own=each.probe.name != "vlan") if each.works is False else each
+        for each in lacking("vlan", "ipip", "bridge").findings
+    )
+    elsewhere = replace(all_well(), findings=found)
+    assert elsewhere.ready
+    text = shown(elsewhere)
+    assert "on a kernel of its own: bridge, ipip\n" in text
+    assert re.findall(r"^\S   (\w+)", text, re.MULTILINE) == ["vlan"]
+    assert "✓ Every lesson can run here." in text
+
+
+def test_where_no_lab_can_start_another_kernel_is_enough() -> None:
+    error = SandboxError("cannot start a lab: it rains", remedy="run: sudo sysctl -w sun=1")
+    first = Finding(replace(USER_NAMESPACES, remedy=error.remedy), False, error.what, True)
+    rest = [Finding(each, None, "no lab can start", True) for each in OF_KERNEL.values()]
+    elsewhere = replace(all_well(), refusal=error, findings=(first, *rest))
+    assert elsewhere.ready
+    text = " ".join(shown(elsewhere).split())
+    assert "run: sudo sysctl -w sun=1" in text
+    assert "not tried" not in text
+    assert "✓ Every lesson can run here, on a kernel of its own." in text
+
+
+@pytest.mark.long
+@pytest.mark.outside(only=True)
+def test_other_kernel_is_booted_to_see_what_it_has() -> None:
+    component("own-kernel")
+    command = [*AS_ROOT, f'{REFUSING} && exec "$@"', "sh", *DIRECTLY, "doctor", "--json"]
+    found = report(run(*command))
+    assert found["kernel"] == this_kernel()
+    assert found["other"].startswith(that_kernel(linux.own()))
+    names = ("user namespaces", "ip netns add", "own /proc")
+    assert all(finding(found, "lab", name)["own"] for name in names)
+    kinds = ("veth", "bridge", "vlan", "ipip", "ipvlan")
+    assert all(finding(found, "link kinds", kind)["own"] for kind in kinds)
+    needed = [each for each in found["findings"] if each["needed"]]
+    assert found["ready"] == all(each["works"] or each["own"] for each in needed)
+
+
+@pytest.mark.own_kernel
+def test_on_a_kernel_of_its_own_no_remedy_is_for_the_machines(outside: dict) -> None:
+    assert outside["kernel"].startswith(this_kernel())
+    assert outside["kernel"].endswith(" of this lab's own, on User-Mode Linux")
+    asked = [each for each in outside["findings"] if each["group"] in GROUPS]
+    remedies = {each["remedy"] for each in asked if not each["works"]}
+    assert remedies <= {"a kernel built for it: netviz components build own-kernel"}
 
 
 def test_terminal_without_these_signs_gets_others() -> None:

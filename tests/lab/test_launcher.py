@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from jupyter_client.kernelspec import KernelSpecManager
 
+from netviz.lab.choosing import OWN_KERNEL
 from netviz.lab.launcher import CHANNELS, listen
 
 LAUNCHER = [sys.executable, "-P", "-m", "netviz.lab.launcher"]
@@ -31,6 +32,12 @@ def test_installed_kernelspec_is_the_one_in_the_package() -> None:
     assert spec.argv[1:] == ["-P", "-m", "netviz.lab.launcher", "-f", "{connection_file}"]
     assert (spec.display_name, spec.language) == ("netviz lab", "python")
     assert spec.metadata == {"debugger": True, "supported_encryption": ["curve"]}
+
+
+def test_kernelspec_of_ones_own_kernel_differs_in_little() -> None:
+    spec = KernelSpecManager().get_kernel_spec("netviz-own")
+    assert spec.argv[1:5] == ["-P", "-m", "netviz.lab.launcher", "--own-kernel"]
+    assert (spec.display_name, spec.interrupt_mode) == (OWN_KERNEL, "message")
 
 
 def test_ports_that_are_left_open_are_chosen_and_written_back(tmp_path: Path) -> None:
@@ -105,6 +112,7 @@ def test_refusal_of_a_lab_is_one_line_and_status_1(tmp_path: Path) -> None:
     command = [*LAUNCHER, "-f", str(connection(tmp_path))]
     ended = subprocess.run(
         ["unshare", "--user", "--map-root-user", "sh", "-c", no_user_namespaces, "-", *command],
+        env=os.environ | {"NETVIZ_KERNEL": "sandbox"},
         capture_output=True,
         text=True,
         check=False,
@@ -113,6 +121,14 @@ def test_refusal_of_a_lab_is_one_line_and_status_1(tmp_path: Path) -> None:
     assert ended.stderr.startswith("netviz: ")
     assert "max_user_namespaces" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_sockets_in_the_file_system_do_not_reach_another_kernel(tmp_path: Path) -> None:
+    file = connection(tmp_path, transport="ipc", ip=str(tmp_path / "k"))
+    command = [*LAUNCHER, "--own-kernel", "-f", str(file)]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ended.returncode == 1
+    assert "a kernel of one's own is reached by tcp alone" in ended.stderr
 
 
 def test_supervisor_ends_with_the_process_that_it_follows(tmp_path: Path) -> None:

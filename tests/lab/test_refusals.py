@@ -52,6 +52,15 @@ def with_call_answered(call: str, errno: int) -> subprocess.CompletedProcess[str
     return run(*AS_ROOT, *python)
 
 
+def asked_in_advance(setting: str = ":") -> str:
+    """Return what `refused` says where a setting was changed, and what was printed before."""
+    ask = "from netviz.lab.sandbox import refused; print('once'); print(refused())"
+    command = ["sh", "-c", f'{setting} && exec "$@"', "sh", sys.executable, "-P", "-c", ask]
+    done = run(*AS_ROOT, *command)
+    assert done.stderr == ""
+    return done.stdout
+
+
 def in_a_container(mounts: str, script: str) -> subprocess.CompletedProcess[str]:
     """Run a script in a lab that finds what ``mounts`` has laid over /proc and /sys."""
     command = ["sh", "-c", f'{mounts} && exec "$@"', "sh", *NETVIZ, "run", "--", "sh", "-c", script]
@@ -66,6 +75,14 @@ def test_no_more_user_namespaces_is_told_with_the_setting() -> None:
         "allows no more namespaces (user.max_user_namespaces = 0) (like: unshare --user "
         "--map-root-user --net --mount --pid --fork); run: sudo sysctl -w "
         "user.max_user_namespaces=15000\n"
+    )
+
+
+def test_one_who_asks_in_advance_stays_outside_and_is_told_the_same() -> None:
+    assert asked_in_advance() == "once\nNone\n"
+    told = asked_in_advance("echo 0 > /proc/sys/user/max_net_namespaces")
+    assert f"netviz: {told.removeprefix('once').strip()}\n" == (
+        with_namespaces("max_net_namespaces").stderr
     )
 
 

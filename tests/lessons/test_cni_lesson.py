@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+import pytest
 from lessons import lesson
 from running import assert_solved, echo_request, run, say
 
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from kernels import Notebook
 
 
+@pytest.mark.long
 def test_06_cni(own_lab: Notebook) -> None:
     said = run(own_lab, "06")
     assert said.happened == ["10.244.0.2", "yes", "10.244.0.4", "ttl=63", "the same"]

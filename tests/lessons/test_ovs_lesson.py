@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+import pytest
 from kernels import all_end, processes_of
 from running import assert_solved, echo_request, run, say
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 LOST, ANSWERED = "100% packet loss", "1 received"
 
 
+@pytest.mark.long
 def test_07_open_vswitch(own_lab: Notebook) -> None:
     said = run(own_lab, "07")
     assert said.happened == ["no", "no", "yes"]

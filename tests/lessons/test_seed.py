@@ -53,7 +53,10 @@ def after(lab: Notebook) -> str:
     return lab.run(f"!bridge fdb show\n!ip link show p2\n{DRAWN}").text
 
 
-@pytest.fixture(params=[by_script, by_bash_cell, by_lines])
+WAYS = [by_script, *(pytest.param(way, marks=pytest.mark.long) for way in (by_bash_cell, by_lines))]
+
+
+@pytest.fixture(params=WAYS)
 def said(request: pytest.FixtureRequest, own_lab: Notebook) -> Callable[[Path], str]:
     """Run a sequence in one of the ways, and return what was said."""
     return lambda path: request.param(own_lab, sequence(path))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from statistics import median
@@ -9,7 +10,9 @@ from statistics import median
 import pytest
 from lessons import EXERCISE, LESSONS, MENDING, Lesson, each_lesson, lesson
 
+from netviz.lab.choosing import needs
 from netviz.lab.components import known, wanted
+from netviz.lab.probes import OF_KERNEL
 
 SEED = Path(__file__).parent.parent / "seed"
 FENCE = re.compile(r"```.*?```|<[^>]*>|^\|.*$", re.DOTALL | re.MULTILINE)
@@ -73,7 +76,7 @@ def test_title_is_a_question_under_which_the_goal_is_drawn(lesson: Lesson) -> No
 def test_parts_that_every_lesson_has_in_their_order(lesson: Lesson) -> None:
     headings = re.findall(r"^## (.*)$", lesson.prose, re.MULTILINE)
     assert tuple(headings[-len(LAST_PARTS) :]) == LAST_PARTS
-    checked = "!netviz doctor" if lesson.number == "00" else "nv.check(installed("
+    checked = "!netviz doctor" if lesson.number == "00" else "kernel("
     asked = [checked, "nv.live()", "nv.break_something(", MENDING, "nv.mended()", EXERCISE]
     places = [next(i for i, it in enumerate(lesson.sources) if part in it) for part in asked]
     assert places == sorted(places)
@@ -118,6 +121,15 @@ def test_notebook_is_clean_and_runs_on_the_labs_kernel(lesson: Lesson) -> None:
     assert not any(cell.outputs or cell.execution_count for cell in lesson.cells("code"))
     numbers = [int(cell.id.rsplit("-", 1)[1]) for cell in notebook.cells]
     assert numbers == list(range(len(numbers)))
+
+
+@each_lesson
+def test_what_is_asked_of_the_kernel_is_what_the_launcher_reads(lesson: Lesson) -> None:
+    wanted = needs(lesson.path)
+    assert set(wanted) <= OF_KERNEL.keys()
+    asked = f"kernel({', '.join(map(json.dumps, wanted))}), "
+    told = [" ".join(source.split()) for source in lesson.sources if "kernel(" in source]
+    assert [asked in each for each in told] == ([] if lesson.number == "00" else [True])
 
 
 @each_lesson

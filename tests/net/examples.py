@@ -39,6 +39,7 @@ address add fd00::1/64 dev one nodad
 address add 10.7.0.1/24 dev two
 address add 10.8.0.1/24 dev br1
 END
+bridge vlan add dev port vid 5 2>/dev/null || true
 until ip link show br1 | grep -q LOWER_UP; do sleep 0.01; done"""
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from netviz.model import Namespace, Snapshot
 
 Answer = dict[str, object]
+_VERSIONS = {"inet": "ipv4", "inet6": "ipv6"}
 TABLES = {"local": 255, "main": 254, "default": 253}
 # What `ip -d` adds and a snapshot leaves out: running timers, and what no lesson needs.
 NOT_TOLD = {
@@ -117,7 +118,11 @@ def told(namespace: Namespace) -> Answer:
             map(_entry, ask("bridge", "-d", "-j", "fdb")),
             key=lambda row: (row["dev"], row["mac"], row["vlan"] or 0, row["dst"] or ""),
         ),
-        "netconf": {_conf(row): _conf_values(row) for row in ask("ip", "-j", "netconf")},
+        "netconf": {
+            _conf(row): _conf_values(row)
+            for row in ask("ip", "-j", "netconf")
+            if row["family"] in _VERSIONS  # Some kernels forward MPLS as well.
+        },
     }
 
 
@@ -219,7 +224,7 @@ def _entry(entry: dict) -> dict[str, object]:
 
 
 def _conf(row: dict) -> tuple[str, str]:
-    return {"inet": "ipv4", "inet6": "ipv6"}[row["family"]], row["interface"]
+    return _VERSIONS[row["family"]], row["interface"]
 
 
 def _conf_values(row: dict) -> tuple[int, int | None]:

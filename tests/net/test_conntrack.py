@@ -20,6 +20,8 @@ from netviz.net.messages import attribute
 from netviz.net.netlink import Socket
 from netviz.net.worker import aside
 
+pytestmark = pytest.mark.long
+
 ROUTER = """
 ip netns add net1; ip netns add router; ip netns add net2
 ip -n net1 link add eth0 type veth peer name eth1 netns router

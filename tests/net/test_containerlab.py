@@ -27,6 +27,8 @@ from tests.sandboxed import fresh_network
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytestmark = pytest.mark.long
+
 SCHEMA = Path(__file__).resolve().parents[3] / "shared/schemas/clab.schema.json"
 TWO = "ip netns add net1; ip netns add net2; "
 CABLE = (

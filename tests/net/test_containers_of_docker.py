@@ -10,11 +10,12 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 import pytest
+from labs import EACH_IN_ITS_RUN
 
 if TYPE_CHECKING:
     from labs import Someone
 
-pytestmark = pytest.mark.outside(only=True)
+pytestmark = [pytest.mark.outside(only=True), EACH_IN_ITS_RUN]
 
 LOOK = """
 import json, subprocess

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from netviz.model import Snapshot
     from netviz.net.steps import Step
 
+pytestmark = pytest.mark.long
+
 REFUSED = AddLink("root:bad0", "nosuchkind")
 STANDING = """ip netns add old1; ip link add old0 type veth peer name old0 netns old1
     ip link set old0 up; ip address add 10.9.0.1/24 dev old0; sysctl -qw net.ipv4.ip_forward=0

@@ -29,6 +29,8 @@ from tests.sandboxed import fresh_network
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytestmark = pytest.mark.long
+
 PAIR = "ip netns add net1; ip link add one type veth peer name two netns net1"
 LINKS = {
     "veth across": PAIR,
@@ -74,7 +76,7 @@ REST = {
         ip neighbour add proxy 10.4.4.4 dev lo""",
     "switches": """sysctl -qw net.ipv4.ip_forward=1 net.ipv4.conf.all.rp_filter=2
         sysctl -qw net.ipv4.conf.lo.rp_filter=1 net.ipv6.conf.default.forwarding=1
-        sysctl -qw net.ipv4.tcp_rmem='4096 8192 16384' net.core.somaxconn=17
+        sysctl -qw net.ipv4.tcp_rmem='4096 8192 16384' net.ipv4.tcp_syncookies=0
         sysctl -qw net.ipv4.ip_local_reserved_ports=80,443""",
     "no IPv6": "sysctl -qw net.ipv6.conf.all.disable_ipv6=1",
     "broken name": """touch --date='2 seconds ago' /run/netns/broken

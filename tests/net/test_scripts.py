@@ -14,6 +14,7 @@ import pytest
 from handmade import ALL, KINDS, OWN, UP, topologies
 from hypothesis import HealthCheck, given, settings
 from oracle import sh
+from rebuilding import by_itself, chosen, look, rebuilt, steps
 from test_discovery import NETWORKS, RARE, process
 from test_reset import possible
 
@@ -22,8 +23,6 @@ from netviz.model import Snapshot
 from netviz.net import namespaces
 from netviz.net.discovery import snapshot
 from netviz.net.history import restore
-from netviz.net.lasting import lasting
-from netviz.net.planning import plan
 from netviz.net.scripts import script
 from netviz.net.steps import AddVeth, DeleteLink
 from netviz.net.topology import Topology
@@ -32,8 +31,7 @@ from tests.sandboxed import fresh_network
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from netviz.changes import Change, Changes
-    from netviz.net.steps import Step
+pytestmark = pytest.mark.long
 
 READY = {
     "two hosts": netviz.two_hosts,
@@ -57,40 +55,6 @@ UNBUILT = {
     "namespace": ("ip netns add root", "/run/netns/root:lo lies in a namespace that has no name"),
     "queue": (UP + "tc qdisc add dev one root pfifo limit 9", "root:one has a pfifo, whose"),
 }
-
-
-def look() -> Snapshot:
-    """Return what is in this network, without that around it, which pytest keeps open."""
-    seen = snapshot()
-    return replace(seen, namespaces=tuple(it for it in seen.namespaces if it.held_by != "file"))
-
-
-def rebuilt(network: Snapshot | Topology, *, exact: bool = False) -> Snapshot:
-    with fresh_network():
-        sh(script(network, exact=exact))
-        return look()
-
-
-def steps(before: Snapshot, after: Snapshot) -> tuple[Step, ...]:
-    return plan(lasting(before, exact=True), lasting(after, exact=True))
-
-
-def by_itself(change: Change) -> bool:
-    """Tell whether a difference is of the kernel's own making, or there for a time only."""
-    if change.kind == "interface":
-        cardless = "00:00:00:00:00:00" in (change.before, change.after)
-        return change.field in ("carrier", "port state") or (change.field == "mac" and cardless)
-    noun = change.after or change.before
-    if change.kind == "address":
-        return noun.local.startswith("fe80") or "dynamic" in noun.flags
-    if change.kind == "neighbour":
-        return "PERMANENT" not in noun.state
-    return change.kind == "fdb" and noun.state not in ("static", "permanent")
-
-
-def chosen(different: Changes, *fields: str) -> list[str]:
-    """Return what is different that somebody has chosen."""
-    return [str(it) for it in different if not by_itself(it) and it.field not in fields]
 
 
 @pytest.mark.parametrize("name", ALL)

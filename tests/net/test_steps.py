@@ -39,6 +39,7 @@ LACKED: set[str] = set()
 PROBES = {
     "tap": "ip tuntap add tap1 mode tap",
     "bridge with vlans": "ip link add br1 type bridge vlan_filtering 1",
+    "new name while it is up": "ip link set lo up; ip link set lo name lo9",
     "bridge with filters": "ip link add br1 type bridge nf_call_iptables 1",
     "ruleset": "nft add table ip t",
 }
@@ -60,7 +61,9 @@ def lasting() -> dict[object, object]:
         for row, it in rows(space):
             mac = getattr(it, "mac", None) or ""
             if isinstance(it, Interface):
-                found[space.name, *row] = {k: v for k, v in essence(it).items() if v not in own}
+                found[space.name, *row] = {
+                    k: v for k, v in essence(it).items() if str(v) not in own
+                }
             elif isinstance(it, Qdisc):
                 found[space.name, *row] = replace(it, handle=it.handle if it.handle < "8" else "")
             elif (getattr(it, "table", 0), getattr(it, "protocol", "")) == (255, "kernel"):
@@ -102,6 +105,8 @@ def needed(step: Step) -> str:
     told = str(getattr(step, "parameters", ""))
     if "nf_call" in told:
         return "bridge with filters"
+    if isinstance(step, SetLink) and step.settings == {"name": "new"}:
+        return "new name while it is up"
     if "vlan_filtering" in told or getattr(getattr(step, "entry", None), "vlan", None):
         return "bridge with vlans"
     if isinstance(step, AddTap | SetFilters):

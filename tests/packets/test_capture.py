@@ -49,6 +49,7 @@ def places(capture: Capture) -> set[tuple[str, str]]:
     return {(str(packet.where), packet.direction) for packet in capture.take()}
 
 
+@pytest.mark.long
 def test_nothing_is_lost_of_30000_packets_a_second_at_four_taps() -> None:
     sh(BRIDGE + _NOBODY)
     seconds, rate = 10, 30_000

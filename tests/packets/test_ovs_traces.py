@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from netviz.journeys import Followed, Journey
     from netviz.model import Interface, Snapshot
 
+pytestmark = pytest.mark.long
+
 EVERYBODY, NOBODY = "ff:ff:ff:ff:ff:ff", "02:00:00:00:99:99"
 
 

@@ -101,6 +101,7 @@ def test_question_to_all_is_seen_on_each_cable() -> None:
         ]
 
 
+@pytest.mark.long
 def test_what_the_kernel_says_of_its_own_accord_is_left_out() -> None:
     with watching() as seen:
         netviz.bridge(2).up()
@@ -135,6 +136,7 @@ def test_macvlan_has_both_ways() -> None:
         ]
 
 
+@pytest.mark.long
 def test_taps_rest_in_a_flood_which_is_counted_all_the_same() -> None:
     netviz.bridge(2).up()
     seen, resting = Seen(), []

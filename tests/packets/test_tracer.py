@@ -360,6 +360,7 @@ def test_equal_packets_to_two_hosts_are_not_mixed_up() -> None:
     assert not [hop for it in pings for hop in it if "NAT" in why(hop)]
 
 
+@pytest.mark.long
 def test_network_of_many_namespaces_is_traced_in_seconds() -> None:
     bridge(100).up()
     began = time.monotonic()

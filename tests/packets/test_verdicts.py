@@ -22,6 +22,8 @@ from netviz.net.worker import aside
 from netviz.packets import verdicts as module
 from netviz.packets.verdicts import Traced, Verdict, Watch, verdicts
 
+pytestmark = pytest.mark.long
+
 PAIR = """
 ip netns add net1; ip netns add net2
 ip -n net1 link add eth0 type veth peer name eth0 netns net2

@@ -21,6 +21,8 @@ from netviz.picture.cards import MOST_LINES, Card, Section, cards
 from netviz.picture.drawing import draw
 from netviz.text import printable
 
+pytestmark = pytest.mark.long
+
 SLOW = settings(
     deadline=None, max_examples=15, derandomize=True, database=None,
     suppress_health_check=list(HealthCheck),

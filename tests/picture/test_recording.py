@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
     from netviz.picture.recorder import Recorder
 
+pytestmark = pytest.mark.long
+
 TELL = """import json
 print(json.dumps([
     [m.command and m.command.kind, m.command and m.command.text, list(map(str, m.changes))]

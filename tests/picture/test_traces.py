@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from netviz.journeys import Journey
     from netviz.model import Snapshot
 
+pytestmark = pytest.mark.long
+
 HOSTILE = ("<script>alert</script>"[:15], "</svg><b>x", 'a"onload=', "&lt;", "\x1b[31m", "]]>")
 CASES = (
     "bridged",

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from netviz.net.steps import Step
     from netviz.picture.film import Frame
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(autouse=True)
 def _in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:

@@ -15,6 +15,9 @@ from hypothesis import strategies as st
 from net.oracle import can
 
 from netviz.errors import ExerciseError
+from netviz.lab import linux, trees
+from netviz.lab.choosing import FETCH, this_kernel
+from netviz.lab.probes import OF_KERNEL
 from netviz.net.discovery import snapshot
 from netviz.teach.checks import (
     Condition,
@@ -25,6 +28,7 @@ from netviz.teach.checks import (
     has_mtu,
     installed,
     is_port_of,
+    kernel,
     listens,
     nat,
     peer_is,
@@ -426,6 +430,32 @@ def test_missing_program_is_named():
     assert difference(installed("sh", "no-such")) == "there is no no-such; see `netviz doctor`"
 
 
+def test_kernel_says_which_it_is_and_why(monkeypatch):
+    monkeypatch.setenv("NETVIZ_WHY", "so it was \x1b wished")
+    (line,) = check(kernel("veth", "ip netns add")).lines
+    assert line.holds
+    told = f"✓ a kernel with veth, ip netns add: {this_kernel()} (so it was \\x1b wished); "
+    assert str(line).startswith(told)
+    assert check(kernel())
+
+
+def test_kernel_has_what_can_be_made_and_of_the_rest_the_reason_is_told():
+    for name in ("bridge", "ipip", "dummy", "netem", "wireguard"):
+        made = can(f"{OF_KERNEL['veth'].command}; {OF_KERNEL[name].command}")
+        told = difference(kernel("veth", name))
+        assert told is None if made else told.startswith(f"it has no {name} (")
+    assert difference(kernel("carrots")).startswith("nobody can try 'carrots'; known are: ")
+
+
+def test_other_kernel_is_named_or_how_to_get_one(tmp_path, monkeypatch):
+    monkeypatch.setattr(trees, "SHARED", tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("NETVIZ_OWN_KERNEL", "built")
+    (line,) = check(kernel()).lines
+    told = "the kernel 'netviz lab' would be this machine's own"
+    assert line.claim.endswith(told if linux.here() else f"type in a terminal: {FETCH}")
+
+
 def test_check_changes_nothing(cable):
     def state() -> str:
         shown = ["ip", "-all", "-d", "-j", "netns", "exec", "ip", "-j", "-d", "address"]
@@ -434,6 +464,7 @@ def test_check_changes_nothing(cable):
     before = state()
     check(up("net1:veth0"), listens("net1", 80), has_address("net1:veth0", "1.1.1.1/8"))
     check(routes("net1", "10.1.1.2"), forwards("net1"), nat("net1"), ~has_mtu("net1:veth0", 1500))
+    check(kernel("veth", "bridge", "sysctl"))
     assert state() == before
 
 
