@@ -248,8 +248,8 @@ class Asking:
         text = f"nobody on {dev} {NO_ANSWER} {address}"
         owners = [k for k in self.wires.owners.get(address, ()) if k[0] != key[0]]
         held = [it.trouble for k, it in asked.items() if k in owners and it.trouble]
-        there = {owner[0] for owner in owners}  # It would be taken in by another device as well.
-        held = held or [it.trouble for k, it in asked.items() if k[0] in there and it.trouble]
+        near = {owner[0] for owner in owners}  # Another of its devices would do as well.
+        held = held or [it.trouble for k, it in asked.items() if k[0] in near and it.trouble]
         lost = [it.trouble for it in asked.values()]
         dug = [it.trouble for k, it in asked.items() if it.beyond and owners and k not in owners]
         whys = (*unheard, *held, *dug, *(lost if all(lost) else ()))
@@ -260,21 +260,16 @@ class Asking:
             return replace(apart, text=f"{text}: {apart.text}")
         for far, arrival in asked.items():
             weak = ":" not in address and far[0] != key[0]  # IPv6 asks for what the device has.
-            has = far in owners or (weak and self.wires.stacks[far[0]].local(address))
+            stack, by = self.wires.stacks[far[0]], self.wires.links[far].name
+            has = far in owners or (weak and stack.local(address, by))
             if has and not arrival.beyond:
                 return self._deaf(far, f"{text}: {self.wires.told(far)} ", asks, address)
         where = self.wires.relations.called(key)
         if mend := self.mends.narrowed(space, dev, address):
             text += f": the mask of {dev} says that it is on this link, which the others' do not"
             return Step(text, False, where, show, mend)
-        for owner in owners:
-            if found := self.mends.plugged(key, owner, address):
-                loose, mend = found
-                there = self.wires.spaces[loose[0]]
-                lacks = f"{text}: {self.wires.told(owner)} has it, but {self.wires.told(loose)} "
-                lacks += "is not a port of the same bridge"
-                look = typed(there, "ip", "link", "show", "dev", self.wires.links[loose].name)
-                return Step(lacks, False, self.wires.relations.called(loose), look, mend)
+        if loose := self.mends.unplugged(key, owners, address):
+            return replace(loose, text=f"{text}: {loose.text}")
         mine = [a for a in self.wires.links[key].addresses if a.local == asks]
         best = self.mends.straight(space, to, route) if route else None
         text = text if owners else f"{text}: nobody here has it"
@@ -290,8 +285,7 @@ class Asking:
         if "NOARP" in link.flags:
             deaf = self.wires.shows(key, f"{text}does not speak ARP")
             on = typed(space, "ip", "link", "set", "dev", link.name, "arp", "on")
-            other = self.mends.over(key, asks, address)
-            return replace(deaf, mend=other if hands_over(link) else on)
+            return replace(deaf, mend=self.mends.over(key, asks, address, on))
         if own and "dadfailed" in own[0].flags:
             text += "found that another has it too"
             return replace(self.wires.shows(key, text), mend=self.mends.without(key, address))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from netviz.explanations import Step
 from netviz.packets.facts import typed
-from netviz.packets.relations import named
+from netviz.packets.relations import hands_over, named
 from netviz.packets.routers import Routers
 from netviz.packets.subnets import Subnets, covers, fits, network_of, usual
 from netviz.packets.unsent import refused
@@ -145,8 +145,10 @@ class Mends:
                 return self.wires.shows(upper, text)
         return None
 
-    def over(self, key: Key, asks: str, address: str) -> str | None:
-        """Return a route to what is on a device, by an address of the device below."""
+    def over(self, key: Key, asks: str, address: str, on: str) -> str | None:
+        """Return what lets one reach a silent device: ``on``, or a route by the device below."""
+        if not hands_over(self.wires.links[key]):
+            return on
         lower = self.wires.links[key].lower
         below = self.wires.links.get(lower.key) if lower else None
         for asker in self.wires.owners.get(asks, ()):
@@ -234,6 +236,18 @@ class Mends:
                 wide = ip_interface(f"{address.local}/{length}")
                 if length > address.prefixlen and ip_address(to) not in wide.network:
                     return self.replaced(space, dev, address, str(wide))
+        return None
+
+    def unplugged(self, key: Key, owners: list[Key], to: str) -> Step | None:
+        """Return that a device is in no bridge, or in another one, and what plugs it in."""
+        for owner in owners:
+            if found := self.plugged(key, owner, to):
+                loose, mend = found
+                text = f"{self.wires.told(owner)} has it, but {self.wires.told(loose)} "
+                text += "is not a port of the same bridge"
+                there, name = self.wires.spaces[loose[0]], self.wires.links[loose].name
+                look = typed(there, "ip", "link", "show", "dev", name)
+                return Step(text, False, self.wires.relations.called(loose), look, mend)
         return None
 
     def plugged(self, key: Key, owner: Key, to: str) -> tuple[Key, str] | None:

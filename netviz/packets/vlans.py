@@ -69,7 +69,7 @@ class Vlans:
         return tags[:-1] if found.untagged else tags, None
 
     def _tagged(self, port: Key, number: object) -> bool:
-        """Tell whether a port is a trunk for a VLAN: at its far end that has a device of its own."""
+        """Tell whether a port is a trunk for a VLAN: its far end has a device for it."""
         peer = self._links[port].peer
         above = self._relations.above.get(peer.key, ()) if peer else ()
         return any(tag(self._links[it]) == number for it in above if self._links[it].kind == "vlan")

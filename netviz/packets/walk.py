@@ -73,23 +73,25 @@ class Walk:
             sent = gates.judged(space, "postrouting", replace(sent, oif=found.devices[0]))
             sent = gates.left(space, made, sent)
             if below := self._below(space, sent, found.devices[0]):
-                clean = replace(sent, iif=None, oif=None, mark=0, state="new", status=frozenset())
-                return self.send(self.wires.spaces[below.id], clean, below.name, handed=True)
+                return self.send(self.wires.spaces[below.id], _anew(sent), below.name, handed=True)
             key, suspect, sent = self._carried(space, sent, found)
             space, dev = self.wires.spaces[key[0]], self.wires.links[key].name
-            made = replace(sent, iif=None, oif=None, mark=0, state="new", status=frozenset())
+            made = _anew(sent)
             sent = gates.judged(space, "prerouting", gates.came(space, made, dev))
             if self.wires.stacks[space.id].local(sent.to, dev):
                 self._expected(space, dev, sent)
                 sent = gates.left(space, made, gates.judged(space, "input", sent))
-                show = typed(space, "ip", "address", "show", "to", sent.to)
-                self.add(Step(f"{sent.to} is {space.name}'s own address", True, space.name, show))
-                return There(space, dev, replace(sent, iif=None))
+                return self._taken(space, dev, sent)
             found = self._forwarded(space, dev, sent, suspect)
             if hop > _MOST:
                 self._ends(self._loop(space, sent, found))
             sent = gates.judged(space, "forward", replace(sent, oif=found.devices[0]))
         raise EndedError
+
+    def _taken(self, space: Namespace, dev: str, sent: Flowing) -> There:
+        show = typed(space, "ip", "address", "show", "to", sent.to)
+        self.add(Step(f"{sent.to} is {space.name}'s own address", True, space.name, show))
+        return There(space, dev, replace(sent, iif=None))
 
     def answer(self, there: There) -> There:
         """Return where the answer is taken in to a packet that was taken in somewhere."""
@@ -256,3 +258,8 @@ class Walk:
             return suspect
         text = f"what {self.wires.told(key)} sends is for nobody who gets it"
         return lost[0] if lost else self.wires.shows(key, text)
+
+
+def _anew(sent: Flowing) -> Flowing:
+    """Return a packet as another namespace gets it, which knows nothing of it yet."""
+    return replace(sent, iif=None, oif=None, mark=0, state="new", status=frozenset())

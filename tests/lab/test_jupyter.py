@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import signal
 import urllib.error
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ import pytest
 import websocket
 from jupyter_client.session import Session
 from kernels import DEADLINE, all_end, processes_of
+from labs import component
 from servers import Server, command, served
 from tornado.websocket import websocket_connect
 
@@ -124,7 +126,25 @@ def test_notebook_runs_in_the_lab_and_in_the_learner_s_folder(tmp_path: Path) ->
 def test_no_other_kernel_is_offered(tmp_path: Path) -> None:
     with served(home=tmp_path) as server:
         offered = server.ask("/api/kernelspecs")
-        assert (offered["default"], list(offered["kernelspecs"])) == ("netviz", ["netviz"])
+        assert offered["default"] == "netviz"
+        assert sorted(offered["kernelspecs"]) == ["netviz", "netviz-own"]
+
+
+@pytest.mark.long
+def test_lesson_that_needs_what_the_machine_lacks_opens_on_its_own_kernel(tmp_path: Path) -> None:
+    component("own-kernel")
+    metadata = {"netviz": {"needs": ["ipip"]}}
+    notebook = {"cells": [], "metadata": metadata, "nbformat": 4, "nbformat_minor": 5}
+    with served(home=tmp_path) as server:
+        folder = tmp_path / "netviz-lessons"
+        (folder / "ipip.ipynb").write_text(json.dumps(notebook))
+        kernel = new_kernel(server, "ipip")
+        make = "ip link add tun1 type ipip local 192.0.2.1 remote 192.0.2.2; ip -br link show tun1"
+        told = in_kernel(server, kernel, f"!{make}\n!echo $NETVIZ_WHY; uname -r")
+    assert told.startswith("tun1@NONE")
+    why, release = told.splitlines()[1:]
+    if release != os.uname().release:
+        assert why.startswith("this lesson needs ipip, which Linux ")
 
 
 def test_terminal_waits_for_a_lesson_and_enters_its_lab(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """The first lessons in a locked pod, by nbclient: what test_lessons.py says of them holds there.
 
-The sandbox
+The sandbox is refused, so the installed kernelspec chooses a kernel of the lesson's own.
 """
 
 from __future__ import annotations

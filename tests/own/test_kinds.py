@@ -144,10 +144,10 @@ def test_what_steps_build_is_what_the_script_builds() -> None:
     net.up()
     seen = look()
     assert chosen(seen.diff(rebuilt(net)), "mac", "active_slave") == []
-    assert seen.namespaces[0].vlans == (
+    assert {*seen.namespaces[0].vlans} == {
         BridgeVlan("br0", 10, "br0"),
         BridgeVlan("p1", 10, "br0", pvid=True, untagged=True),
-    )
+    }
     net.down()
     assert [link.name for _, link in look()] == ["lo"]
 
