@@ -12,7 +12,7 @@ from bisect import bisect, bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
+from itertools import chain, groupby
 from typing import TYPE_CHECKING
 
 from netviz.packets.sightings import sightings
@@ -62,7 +62,7 @@ def tracks(packets: Iterable[Packet], relations: Relations) -> list[Track]:
     found: list[Track] = []
     for group in groups.values():
         group.sort(key=lambda each: (each.packet.at, *_rank(each, relations)))
-        found += _Group(group, relations).tracks()
+        found += _Group(list(_untied(group, relations)), relations).tracks()
     found.sort(key=lambda track: track.first.packet.at)
     return found
 
@@ -71,6 +71,28 @@ def _rank(each: Sighting, relations: Relations) -> tuple[bool, int, int]:
     """Return where a sighting stands among those of one moment: a tunnel is above what it uses."""
     out, level = each.packet.direction == "out", relations.level(each.packet.where.key)
     return (True, each.depth, -level) if out else (False, -each.depth, level)
+
+
+def _untied(group: Sequence[Sighting], relations: Relations) -> Iterator[Sighting]:
+    """Yield, of the sightings of one moment, each after those that it may have come from.
+
+    Where a clock ticks seldom, both ends of a cable see a packet at once.
+    """
+    for _, same in groupby(group, key=lambda each: each.packet.at):
+        moment = list(same)
+        while len(moment) > 1:
+            places = {_place(each) for each in moment}
+            free = (
+                number
+                for number, each in enumerate(moment)
+                if places.isdisjoint(chain.from_iterable(relations.before(_place(each))))
+            )
+            yield moment.pop(next(free, 0))
+        yield from moment
+
+
+def _place(each: Sighting) -> Place:
+    return (each.packet.where.key, each.packet.direction, each.depth)
 
 
 class _Group:
@@ -89,7 +111,7 @@ class _Group:
         parents: list[tuple[int, ...]] = []
         children: dict[int, list[int]] = defaultdict(list)
         for number, each in enumerate(self.group):
-            place = (each.packet.where.key, each.packet.direction, each.depth)
+            place = _place(each)
             before = self._before(each, place)
             for parent in before:
                 children[parent].append(number)
