@@ -6,7 +6,7 @@ NETVIZ = .venv/bin/netviz
 RUFF = .venv/bin/ruff
 
 .NOTPARALLEL:
-.PHONY: help lab test test-all test-browser check fix html bench lock programs components own-kernel clean
+.PHONY: help lab test test-all test-browser test-own-kernel check fix html bench lock programs components own-kernel clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 22
@@ -19,6 +19,9 @@ test: .venv/test programs components ## run the tests that need no browser
 	scripts/test test
 
 test-all: test test-browser ## run all tests
+
+test-own-kernel: .venv/test programs components ## run tests on a Linux of one's own; ARGS=all: most of them
+	scripts/test-own-kernel $(or $(ARGS),some)
 
 test-browser: .venv/browser docs/node_modules programs components
 	@.venv/bin/python scripts/programs.py chromium

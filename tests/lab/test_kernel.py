@@ -65,7 +65,7 @@ def test_restart_gives_a_new_lab(own_lab: Notebook, now: bool) -> None:
 def test_shutdown_leaves_no_process(own_lab: Notebook) -> None:
     own_lab.run("!setsid sleep 1000 &\n!sleep 1000 &")
     everyone = processes_of(own_lab.pid)
-    assert len(everyone) == 5
+    assert len(everyone) >= 5
     with all_end(everyone):
         own_lab.client.shutdown()
 
