@@ -103,6 +103,8 @@ def attach(lab: str | None, command: str | None, wait: bool, only_list: bool) ->
         click.echo("".join(f"{_line(each)}\n" for each in running), nl=False)
         return
     if wait and not running:
+        if beyond := attaching.on_own_kernels():
+            click.echo(f"{printable(attaching.closed(beyond))}: type !COMMAND in its cells.")
         click.echo("Open a lesson: this terminal enters its lab as soon as it runs.")
         while not running:
             time.sleep(_MOMENT)

@@ -86,6 +86,22 @@ def labs() -> list[Lab]:
     return sorted(found, key=lambda lab: (lab.started, lab.supervisor), reverse=True)
 
 
+def on_own_kernels() -> list[str]:
+    """Return the names of the labs that run on kernels of their own, and that nobody can enter."""
+    alive, found = running(), set()
+    for process in alive.values():
+        keeper = alive.get(process.parent)
+        with suppress(OSError):  # It may have ended, or be somebody else's.
+            if keeper and _boots_a_lab(process.pid) and not _boots_a_lab(keeper.pid):
+                found.add(_name(keeper.parent))
+    return sorted(found)
+
+
+def closed(names: Sequence[str]) -> str:
+    """Say of labs that they are on kernels of their own."""
+    return f"no terminal can enter a lab that is on a kernel of its own ({', '.join(names)})"
+
+
 def matching(labs: Sequence[Lab], wanted: str | None = None) -> list[Lab]:
     """Return the labs that are meant by a supervisor's pid, a lesson's number or part of a name.
 
@@ -95,6 +111,8 @@ def matching(labs: Sequence[Lab], wanted: str | None = None) -> list[Lab]:
         # In a lab somebody looks for the one that she is in.
         what = "cannot attach: this is in a lab already" if inside() else "no lab is running"
         start = "start one: netviz lab for a notebook, netviz shell for a shell"
+        if beyond := on_own_kernels():
+            what, start = f"cannot attach: {closed(beyond)}", "type !COMMAND in a cell"
         raise NetvizError(what, remedy="use a terminal of the machine" if inside() else start)
     if wanted is None:
         return list(labs)
@@ -199,6 +217,10 @@ def _lab(first: Process, alive: dict[int, Process]) -> list[Lab]:
     booted = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
     started = booted + _ticks(first.pid) / os.sysconf("SC_CLK_TCK")
     return [Lab(first.parent, program, _name(program), started)]
+
+
+def _boots_a_lab(process: int) -> bool:
+    return b"\0netviz.lab.guest\0" in (_PROC / str(process) / "cmdline").read_bytes()
 
 
 def _is_ready(first: int, program: int) -> bool:

@@ -237,6 +237,8 @@ _CODECS: Mapping[str, tuple[Decoder, Encoder | None]] = {
         "0 balance-rr 1 active-backup 2 balance-xor 3 broadcast 4 802.3ad 5 balance-tlb "
         "6 balance-alb",
     ),
+    "xmit_policy": _one_of(1, "0 layer2 1 layer3+4 2 layer2+3 3 encap2+3 4 encap3+4 5 vlan+srcmac"),
+    "lacp_rate": _one_of(1, "0 slow 1 fast"),
     "told_number": (_number, None),
     "told_boolean": (any, None),
     "told_hexadecimal": (lambda value: hex(_number(value)), None),

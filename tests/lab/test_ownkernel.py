@@ -13,7 +13,9 @@ import pytest
 from kernels import all_end, processes_of
 from labs import NETVIZ, Someone, component
 
+from netviz.errors import NetvizError
 from netviz.lab import ownkernel
+from netviz.lab.attaching import matching, on_own_kernels
 from netviz.lab.linux import own
 
 pytestmark = pytest.mark.outside(only=True)
@@ -94,6 +96,18 @@ def test_terminal_has_size_jobs_and_interrupts(tmp_path: Path) -> None:
     terminal.type("echo $?; exit 5\n")
     terminal.wait_for("130")
     assert terminal.end() == 5
+
+
+@pytest.mark.long
+def test_terminal_is_told_that_it_cannot_enter() -> None:
+    command = [*OWN, "sh", "-c", "echo on; sleep 300"]
+    environment = os.environ | {"JPY_SESSION_NAME": "/lessons/10-ipip.ipynb"}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment) as process:
+        assert process.stdout.readline() == b"on\n"
+        assert "10-ipip" in on_own_kernels()
+        with pytest.raises(NetvizError, match=r"no terminal can enter .*10-ipip"):
+            matching([])
+        process.kill()
 
 
 @pytest.mark.parametrize("victim", ["caller", "keeper", "kernel", "program"])

@@ -103,6 +103,7 @@ LINKS = [
     link("macvlan", "one", at="net1:new1", mode="bridge"),
     AddLink("new1", "macvlan", {"mode": "bridge"}, "net1:in"),
     *(link("ipvlan", "one", mode=mode) for mode in ("l2", "l3", "l3s")),
+    *(link("ipvlan", "one", mode="l2", flag=flag) for flag in ("private", "vepa")),
     *(link(it) for it in ["ipip", "sit", "gre", "gretap", "ip6tnl", "ip6gre", "ip6gretap"]),
     *(link(it, "one", ttl=9, tos="0x10", **IP4) for it in ["ipip", "sit", "gre", "gretap"]),
     *(link(it, pmtudisc=False, **IP4) for it in ["ipip", "sit", "gre", "gretap"]),
@@ -115,6 +116,9 @@ LINKS = [
     *(link(it, ikey="0.0.0.7", okey="0.0.0.8") for it in ["gre", "gretap", "ip6gre", "ip6gretap"]),
     *(link(it, ttl=9) for it in ("ip6gre", "ip6gretap")),
     *(link("bond", mode=mode, miimon=100) for mode in BONDS.split()),
+    link("bond", mode="802.3ad", miimon=50, lacp_rate="fast", min_links=2),
+    link("bond", mode="balance-xor", miimon=50, updelay=100, downdelay=50),
+    link("bond", mode="balance-xor", xmit_hash_policy="layer3+4"),
     link("vrf", table=10),
 ]
 SWITCHED = "promisc", "arp", "multicast", "allmulticast"

@@ -62,6 +62,9 @@ EDGES = {
 }
 FLAGGED = "ip link add c0 link eth0 type ipvlan mode l2 "
 ODD = {
+    "bonds with options": """ip link add b0 type bond mode 802.3ad lacp_rate fast miimon 50
+        ip link add b1 type bond mode balance-xor miimon 50 updelay 100 downdelay 50
+        ip link set b1 type bond xmit_hash_policy layer3+4 min_links 2""",
     "an ipvlan that is private": HOSTS + "ip -n net1 link add c0 link eth0 type ipvlan private",
     "an ipvlan in vepa": HOSTS + "ip -n net1 link add c0 link eth0 type ipvlan mode l2 vepa",
     "netem": HOSTS + "tc -n net1 qdisc add dev eth0 root netem delay 100ms 10ms loss 20%",
