@@ -24,7 +24,7 @@ from floor import compiled
 HERE = Path(__file__).parent
 LAB = (str(Path(sys.executable).with_name("netviz")), "run", "--", sys.executable)
 ENOUGH = 330.0  # Seconds; what would take longer is measured less often.
-PATIENCE = 200
+PATIENCE = 400
 LIVE = (10, 100)
 
 

@@ -22,7 +22,7 @@ from nbclient import NotebookClient
 from netviz.lab import linux
 from netviz.lab.resources import notebooks
 
-TURNS = 5
+TURNS = 3
 HOSTS = 12
 LESSON = "02-veth.ipynb"
 NETVIZ = (str(Path(sys.executable).with_name("netviz")), "run")
