@@ -11,7 +11,7 @@ import pytest
 from net.oracle import sh
 from roads import ROADS
 
-from netviz import snapshot
+from netviz import reset, snapshot
 from netviz.packets.capture import Capture
 from netviz.packets.facts import Facts
 from netviz.packets.relations import Relations
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.long
 _PINGS = 20_000
+_TRIES = 3  # A machine that stands still for a moment drops packets, and says so: once more then.
 _HEADERS = 192  # Bytes: all headers of a segment in a tunnel.
 
 
@@ -52,7 +53,11 @@ def test_every_hop_of_a_flood_of_pings_is_found_in_order(road: str) -> None:
     network, where, to, expected = ROADS[road]
     script = f"ip netns exec {where} ping -c1 -W2 {to}; "
     script += f"ip netns exec {where} ping -f -q -c{_PINGS} {to}"
-    packets, relations, drops = captured(network, script)
+    for _ in range(_TRIES):
+        packets, relations, drops = captured(network, script)
+        if not drops:
+            break
+        reset()
     assert drops == 0
     found = tracks(packets, relations)
     for kind, hops in zip((8, 0), expected, strict=True):
