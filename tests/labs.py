@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import pty
 import select
 import signal
-import struct
 import subprocess
 import sys
-import termios
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +16,7 @@ import pytest
 from netviz.lab.components import Provision, needs, standing, with_needs
 from netviz.lab.identity import is_root_of_machine
 from netviz.lab.sandbox import inside
+from netviz.lab.screen import resize
 
 NETVIZ = str(Path(sys.executable).with_name("netviz"))
 PYTHON = sys.executable
@@ -129,7 +127,7 @@ class Terminal:
 
     def resize(self, rows: int, columns: int) -> None:
         """Equivalent to: ``stty rows ROWS columns COLUMNS``, or to pulling at a window's corner."""
-        fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+        resize(self.fd, [rows, columns, 0, 0])
 
     def wait_for(self, text: str) -> None:
         """Read until ``text`` appears, and forget what was before it."""

@@ -31,6 +31,7 @@ from netviz.lab.syscalls import (
     MS_RDONLY,
     MS_REC,
     MS_SLAVE,
+    SAFE,
     mount,
     move_mount,
     open_tree,
@@ -55,8 +56,6 @@ _ACCOUNT = {
 # Nobody inside can come by these either: hidden under another mount, in a folder that the user may
 # not enter, or on a server or in a process that is gone.
 _OUT_OF_REACH = (errno.EINVAL, errno.ENOENT, errno.EACCES, errno.ENOTCONN, errno.ESTALE)
-_SAFE = MS_NOSUID | MS_NODEV | MS_NOEXEC
-
 
 LAYERS = PRIVATE / "usr"
 """The ``usr`` of each tree that lies over /usr, and the machine's own."""
@@ -238,7 +237,7 @@ def _etc(copied: dict[str, bytes]) -> None:
         (upper / name).write_bytes(content if known else content + _ACCOUNT.get(name, b""))
     options = f"userxattr,lowerdir=/etc,upperdir={upper},workdir={PRIVATE / 'work'}"
     try:
-        mount("overlay", "/etc", "overlay", _SAFE, options)
+        mount("overlay", "/etc", "overlay", SAFE, options)
     except OSError as error:
         if error.errno != errno.EINVAL:
             raise
@@ -274,7 +273,7 @@ def _dev() -> None:
 
 def _proc(next_pid: int) -> None:
     with contextlib.suppress(PermissionError):
-        mount("proc", "/proc", "proc", _SAFE)
+        mount("proc", "/proc", "proc", SAFE)
     with contextlib.suppress(OSError):
         # Programs name temporary files after their pid, and /tmp is shared with the machine.
         Path("/proc/sys/kernel/ns_last_pid").write_text(str(next_pid - 1))
@@ -282,7 +281,7 @@ def _proc(next_pid: int) -> None:
 
 def mount_sysfs(target: str) -> bool:
     """Mount it, read-only where no other is allowed; tell whether any is."""
-    for flags in (_SAFE, _SAFE | MS_RDONLY):
+    for flags in (SAFE, SAFE | MS_RDONLY):
         with contextlib.suppress(PermissionError):
             mount("sysfs", target, "sysfs", flags)
             return True

@@ -31,9 +31,13 @@ from netviz.lab.multiplexer import Message, Multiplexer
 from netviz.lab.screen import TERMINAL, resize
 from netviz.lab.supervisor import Supervision
 from netviz.lab.syscalls import (
+    CAP_SETFCAP,
+    CAP_SETGID,
+    CAP_SETUID,
     MS_NODEV,
     MS_NOEXEC,
     MS_NOSUID,
+    SAFE,
     keep_capabilities,
     mount,
     show_own_process,
@@ -41,14 +45,13 @@ from netviz.lab.syscalls import (
 from netviz.lab.trees import trees
 
 _PORT = "/dev/ttyS0"
-_SAFE = MS_NOSUID | MS_NODEV | MS_NOEXEC
 _MOUNTS = (
-    ("proc", "/proc", _SAFE, ""),
-    ("sysfs", "/sys", _SAFE, ""),
+    ("proc", "/proc", SAFE, ""),
+    ("sysfs", "/sys", SAFE, ""),
     ("devtmpfs", "/dev", MS_NOSUID | MS_NOEXEC, ""),
     ("devpts", "/dev/pts", MS_NOSUID | MS_NOEXEC, "mode=0620"),
-    ("tmpfs", "/dev/shm", _SAFE, "mode=1777"),
-    ("mqueue", "/dev/mqueue", _SAFE, ""),
+    ("tmpfs", "/dev/shm", SAFE, "mode=1777"),
+    ("mqueue", "/dev/mqueue", SAFE, ""),
     ("tmpfs", "/run", MS_NOSUID | MS_NODEV, "mode=755"),
 )
 _FILES = 1 << 16
@@ -60,8 +63,6 @@ exec {here}/modprobe -d {here} "$@"
 # Most modules come when what they make is asked for. Nobody asks for these, and a server has them.
 _AT_ONCE = ("tun", "br_netfilter")
 _FOR_EVERYBODY = ("net/tun", "fuse")
-# Without the last, root may not be root of a user namespace.
-_CAP_SETGID, _CAP_SETUID, _CAP_SETFCAP = 6, 7, 31
 
 
 def main() -> None:
@@ -221,11 +222,12 @@ def _become(wanted: Message, streams: list[int], begins: int) -> Never:
 
 def _become_user(uid: int, gid: int, groups: list[int]) -> None:
     """Become who asked for the kernel, with no privilege, though it be root."""
-    keep_capabilities(1 << _CAP_SETGID | 1 << _CAP_SETUID | 1 << _CAP_SETFCAP)
+    # Without the last, root may not be root of a user namespace.
+    keep_capabilities(1 << CAP_SETGID | 1 << CAP_SETUID | 1 << CAP_SETFCAP)
     os.setgroups(groups)
     os.setresgid(gid, gid, gid)
     os.setresuid(uid, uid, uid)
-    keep_capabilities(0 if uid else 1 << _CAP_SETFCAP)
+    keep_capabilities(0 if uid else 1 << CAP_SETFCAP)
     show_own_process()
 
 

@@ -16,6 +16,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from netviz.lab.syscalls import (
+    CAP_SETGID,
+    CAP_SETUID,
+    CAP_SYS_ADMIN,
     CLONE_NEWUSER,
     map_ids,
     open_tree,
@@ -23,7 +26,6 @@ from netviz.lab.syscalls import (
     unshare,
 )
 
-_CAP_SETGID, _CAP_SETUID, _CAP_SYS_ADMIN = 6, 7, 21
 _EVERYONE = ["0", "0", "4294967295"]
 _STRANGER = 2147483000  # Beyond what is given to users, services and containers.
 _PROC = Path("/proc")
@@ -53,7 +55,7 @@ def is_root_of_machine() -> bool:
     """Tell whether this process is root, with its capabilities, where everybody is known."""
     status = (_PROC / "self/status").read_text()
     effective = int(status.split("CapEff:")[1].split()[0], 16)
-    needed = 1 << _CAP_SETUID | 1 << _CAP_SETGID | 1 << _CAP_SYS_ADMIN
+    needed = 1 << CAP_SETUID | 1 << CAP_SETGID | 1 << CAP_SYS_ADMIN
     everyone = (_PROC / "self/uid_map").read_text().split() == _EVERYONE
     return everyone and os.geteuid() == 0 and effective & needed == needed
 

@@ -33,7 +33,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-_HEAD = struct.Struct(">BHI")
+_HEAD = struct.Struct(">BII")
 _DATA, _CREDIT, _END, _BROKEN, _OPEN, _TELL, _TAKEN = range(7)
 _AMOUNT = struct.Struct(">I")
 

@@ -39,9 +39,7 @@ from netviz.text import printable
 
 MEMORY = 1024
 """What such a kernel may use of the machine's memory, in megabytes. It has one processor."""
-FIRST_CONNECTION = 16
-"""The streams below this number are the program's own."""
-
+_PROGRAMS = 16  # The streams below this number are the program's own.
 _PATIENCE = 60.0  # Seconds, for the kernel to boot.
 _LAST_WORDS = 2.0  # Seconds, for a notebook's client to take what the kernel said last.
 _KEPT = 2000  # Bytes of what the kernel prints.
@@ -107,7 +105,7 @@ class _Attendance:
         self._streams = Multiplexer(line, self._heard)
         self._signals = signalfd(signal.pthread_sigmask(signal.SIG_BLOCK, ()))
         self._printed = b""
-        self._connections = FIRST_CONNECTION
+        self._connections = _PROGRAMS
         self._watched: dict[int, Callable[[], object]] = {
             kept.printed: self._listen,
             kept.gone: self._leave,

@@ -255,10 +255,8 @@ class Wires:
             yield from ((_Place(*to), step) for to, step in departures(self, key, tags, frame))
         elif kind == "bridge":
             tags, outside = self.vlans.entering(key, master, tags)
-            step, frame = (
-                self.down(master) or self.bridges.held(key) or outside,
-                _in_vlan(frame, tags),
-            )
+            step = self.down(master) or self.bridges.held(key) or outside
+            frame = _in_vlan(frame, tags)
             own = self.bridges.owns(master, frame)
             if own or frame.many:
                 left, barred = self.vlans.leaving(master, master, tags)
