@@ -50,6 +50,12 @@ def component(*names: str) -> Provision:
     return Provision(found)
 
 
+def fetched() -> dict[str, str]:
+    """Return what makes programs that were fetched for whoever runs the tests hers in any home."""
+    folder = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111
+    return {"XDG_CACHE_HOME": folder}
+
+
 @dataclass(frozen=True)
 class Someone:
     """One who runs netviz: whoever runs the tests, or an ordinary user whom root turns into."""
@@ -89,9 +95,7 @@ class Someone:
         return subprocess.Popen(command, **defaults | self._identity() | options, env=environment)
 
     def _folders(self) -> dict[str, str]:
-        # Programs that were fetched for whoever runs the tests are hers in any home.
-        fetched = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111
-        return {"HOME": str(self.home)} | ({} if self.uid else {"XDG_CACHE_HOME": fetched})
+        return {"HOME": str(self.home)} | ({} if self.uid else fetched())
 
     def _identity(self) -> dict[str, object]:
         if self.uid is None:
@@ -107,7 +111,7 @@ class Someone:
                 os.setgid(self.uid)
                 os.setuid(self.uid)
             os.chdir(self.home)
-            environment = {"HOME": str(self.home), "SHELL": "/bin/bash", "PS1": "prompt> "}
+            environment = self._folders() | {"SHELL": "/bin/bash", "PS1": "prompt> "}
             environment["TERM"] = "xterm"  # One that is dumb shows no prompt longer than a line.
             os.execvpe(command[0], command, os.environ | environment)
         return Terminal(pid, fd)

@@ -66,11 +66,11 @@ def command(*arguments: str, home: Path) -> subprocess.CompletedProcess[str]:
 
 
 @contextmanager
-def served(*arguments: str, home: Path) -> Iterator[Server]:
+def served(*arguments: str, home: Path, **variables: str) -> Iterator[Server]:
     """Start ``netviz lab``, wait until it says its URL, and stop it at the end."""
     with subprocess.Popen(
         [NETVIZ, "lab", "--no-browser", *arguments],
-        env=environment(home),
+        env=environment(home) | variables,
         stdin=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,

@@ -127,7 +127,7 @@ def enter(supervision: Supervision = Supervision()) -> None:  # noqa: B008 (it i
 def refused() -> SandboxError | None:
     """Return why no lab can start here; ``None`` where one did, in a child of this process.
 
-    That takes 10 ms, and this process, which must have one thread, stays where it is.
+    That takes 15 ms, and this process, which must have one thread, stays where it is.
     """
     ready_the_streams()
     heard, told = os.pipe()

@@ -17,7 +17,7 @@ import pytest
 import websocket
 from jupyter_client.session import Session
 from kernels import DEADLINE, all_end, processes_of
-from labs import component
+from labs import component, fetched
 from servers import Server, command, served
 from tornado.websocket import websocket_connect
 
@@ -135,7 +135,7 @@ def test_lesson_that_needs_what_the_machine_lacks_opens_on_its_own_kernel(tmp_pa
     component("own-kernel")
     metadata = {"netviz": {"needs": ["ipip"]}}
     notebook = {"cells": [], "metadata": metadata, "nbformat": 4, "nbformat_minor": 5}
-    with served(home=tmp_path) as server:
+    with served(home=tmp_path, **fetched()) as server:
         folder = tmp_path / "netviz-lessons"
         (folder / "ipip.ipynb").write_text(json.dumps(notebook))
         kernel = new_kernel(server, "ipip")

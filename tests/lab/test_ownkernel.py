@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from kernels import all_end, processes_of
-from labs import NETVIZ, Someone, component
+from labs import NETVIZ, Someone, component, fetched
 
 from netviz.errors import NetvizError
 from netviz.lab import ownkernel
@@ -114,7 +114,7 @@ def test_terminal_is_told_that_it_cannot_enter() -> None:
 @pytest.mark.parametrize("victim", ["caller", "keeper", "kernel", "program"])
 def test_whoever_is_killed_nothing_is_left(victim: str, tmp_path: Path) -> None:
     before = set(Path("/dev/shm").iterdir())
-    environment = os.environ | {"HOME": str(tmp_path)}
+    environment = os.environ | fetched() | {"HOME": str(tmp_path)}
     command = [*OWN, "sh", "-c", "sleep 300 & echo on; sleep 300"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment) as process:
         assert process.stdout.readline() == b"on\n"

@@ -53,7 +53,8 @@ def command_of(pid: int) -> str:
 def halt(session: int) -> None:
     os.killpg(session, signal.SIGSTOP)
     states = ["ps", "-o", "state=", "-s", str(session)]
-    while {*subprocess.check_output(states, text=True).split()} != {"T"}:
+    # What ended just before stays a zombie: who would bury it is halted.
+    while {*subprocess.check_output(states, text=True).split()} - {"Z"} != {"T"}:
         time.sleep(0.01)
 
 
