@@ -109,8 +109,9 @@ class Multiplexer:
         return number in self._streams and self._streams[number].source is not None
 
     def is_idle(self) -> bool:
-        """Tell whether nothing waits to be sent or written."""
-        return not self._out and not any(each.waiting for each in self._streams.values())
+        """Tell whether nothing waits to be written, or to be sent, while there is a line."""
+        unsent = self._out and not self.lost
+        return not unsent and not any(each.waiting for each in self._streams.values())
 
     def turn(self, others: Mapping[int, Callable[[], object]], patience: float = -1) -> None:
         """Wait until something can be read or written, and do so.
@@ -183,7 +184,7 @@ class Multiplexer:
             self._close_sink(number, stream)
 
     def _serve_the_line(self, _: int) -> None:
-        with suppress(BlockingIOError):
+        with suppress(BlockingIOError, BrokenPipeError):  # What it said last may still be read.
             if self._out and self._room:
                 taken = os.write(self._line, self._out[: _READ if self._serial else self._room])
                 del self._out[:taken]

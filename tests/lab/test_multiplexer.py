@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import random
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import pytest
 
@@ -48,7 +48,7 @@ def sides() -> Iterator[tuple[Side, Side]]:
         yield Side(one, serial=False), Side(other, serial=True)
 
 
-def turn_until(sides: tuple[Side, Side], done: Callable[[], object]) -> None:
+def turn_until(sides: Iterable[Side], done: Callable[[], object]) -> None:
     for _ in range(TURNS):
         if done():
             return
@@ -172,6 +172,24 @@ def test_line_that_is_cut_is_noticed(sides: tuple[Side, Side]) -> None:
     sides[0].line.close()
     sides[1].streams.turn({}, 1.0)
     assert sides[1].streams.lost
+
+
+@pytest.mark.parametrize("size", [10, 20_000])
+def test_what_the_other_side_said_last_is_written_though_it_is_gone(
+    sides: tuple[Side, Side], size: int
+) -> None:
+    outside, guest = sides
+    end = outside.reader(1)
+    os.write(guest.writer(1), b"last words")
+    guest.streams.tell({"status": 7})
+    guest.streams.turn({}, 0.0)
+    guest.streams.turn({}, 0.0)
+    outside.streams.tell({"unsent": "x" * size})  # More than the other side's port takes at once.
+    guest.line.close()
+    turn_until((outside,), lambda: outside.streams.lost)
+    turn_until((outside,), outside.streams.is_idle)
+    assert outside.told == [{"status": 7}]
+    assert read(end) == b"last words"
 
 
 def test_no_more_is_sent_than_a_serial_port_keeps(sides: tuple[Side, Side]) -> None:
