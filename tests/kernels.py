@@ -58,15 +58,19 @@ class Cell:
 class Notebook:
     """A kernel started from the installed kernelspec, and its client.
 
-    ``redrawn`` is, in words, what became of the pictures that were displayed.
+    ``redrawn`` is, in words, what became of the pictures that were displayed. The kernel of a
+    ``session`` is the one that this notebook asks for.
     """
 
-    def __init__(self, folder: Path, spec: str = "netviz", **options: object) -> None:
+    def __init__(
+        self, folder: Path, spec: str = "netviz", session: Path | None = None, **options: object
+    ) -> None:
         # A context of its own: its threads live in the network that is the test's now.
         self.redrawn: list[str] = []
         self.manager = KernelManager(kernel_name=spec, context=zmq.Context(), **options)
         # Where it sees that variable, ipykernel does not capture what its children print.
         env = {name: text for name, text in os.environ.items() if name != "PYTEST_CURRENT_TEST"}
+        env |= {"JPY_SESSION_NAME": str(session)} if session else {}
         # What a lesson breaks is the same each time.
         self.manager.start_kernel(cwd=str(folder), env=env | {"NETVIZ_SEED": "1"})
         self.client = self.manager.client()

@@ -1,0 +1,1 @@
+: A plan needs no network.
