@@ -58,7 +58,7 @@ programs: .venv/lab
 # Fetched, and never installed: their packages would start daemons. Where one cannot be had, netviz
 # says so, and what needs it fails.
 components: .venv/lab
-	@for each in docker cni ovs own-kernel; do $(NETVIZ) components fetch $$each || true; done
+	@for each in docker cni ovs bird dnsmasq iperf3 own-kernel; do $(NETVIZ) components fetch $$each || true; done
 
 # Some of them hold others: whoever has those need not call pip for these.
 in_test = lab

@@ -80,10 +80,12 @@ async def _run(notebook: nbformat.NotebookNode, folder: Path) -> None:
         extra_arguments=["--log-level=CRITICAL"],  # That it is asked to end is no news.
         record_timing=False,
     )
-    # Whoever publishes from a lesson of her own has no results of this run; and what is broken in
-    # a lesson is the same each time.
-    around = {name: it for name, it in os.environ.items() if name != "JPY_SESSION_NAME"}
-    async with client.async_setup_kernel(env=around | {"NETVIZ_SEED": "1"}):
+    # By its path the kernel knows what the notebook asks for; results of this run stay beside the
+    # copy. What is broken in a lesson is the same each time.
+    copy = folder / "lesson.ipynb"
+    nbformat.write(notebook, copy)
+    here = {"JPY_SESSION_NAME": str(copy), "NETVIZ_SEED": "1"}
+    async with client.async_setup_kernel(env=os.environ | here):
         await _ask(client, _RECORD)
         for index, cell in enumerate(notebook.cells):
             await client.async_execute_cell(cell, index)

@@ -29,6 +29,8 @@ Key = tuple[int, int]
 """``(namespace id, ifindex)``: the only name of an interface that is unique on a machine."""
 UNREAL = 1 << 31
 """From here on count the interfaces that Open vSwitch alone knows: the kernel never gets so far."""
+HOST = "host"
+"""The alias of a loopback that declares its namespace a host, in which others stand."""
 OPENED = ("tun", "tap")
 """The kinds of interface that a program may have open, and be the other end of."""
 

@@ -10,6 +10,7 @@ from ipaddress import ip_interface
 from typing import Any
 
 from netviz.changes import BEGINNING_RULES, LOOPBACK
+from netviz.errors import TopologyError
 from netviz.model import (
     Address,
     BridgeVlan,
@@ -38,6 +39,13 @@ _UP = ("UP", "LOWER_UP")
 
 
 @dataclass(frozen=True, slots=True)
+class Alias:
+    """A note to people at an interface. Equivalent to: ``ip link set DEVICE alias TEXT``."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Declared:
     """One thing that was declared at a line of somebody's code.
 
@@ -47,7 +55,7 @@ class Declared:
     line: str
     namespace: str
     device: str
-    what: Interface | Address | Noun | SetSysctl | SetFilters | str | None
+    what: Interface | Address | Noun | Alias | SetSysctl | SetFilters | str | None
 
     @property
     def at(self) -> str:
@@ -78,6 +86,15 @@ def address(text: str) -> Address | None:
     scope = "host" if own.is_loopback else scope
     far = str(told.ip) if peer else None
     return Address(family, str(own.ip), told.network.prefixlen, scope, far)
+
+
+def fields_of(noun: type, fields: dict[str, Any]) -> dict[str, Any]:
+    """Return fields of a noun. Raises ``TopologyError`` for what is none."""
+    names = noun.__dataclass_fields__  # type: ignore[attr-defined]
+    for name in fields.keys() - names.keys():
+        what = f"a {noun.__name__.lower()} has no field {name!r}"
+        raise TopologyError(what, remedy=f"choose of: {', '.join(names)}")
+    return fields
 
 
 def planned(declared: Iterable[Declared], spaces: Iterable[str], new: Iterable[str]) -> Snapshot:
@@ -161,7 +178,9 @@ def _space(
         for link in {each.name: each for each in tables[Interface]}.values()
     ]
     known = {link.name: link for link in links}
-    loopback = replace(LOOPBACK, flags=("LOOPBACK", *_UP), addresses=tuple(addresses["lo"]))
+    alias = next((each.text for each in tables[Alias]), None)
+    flags, own = ("LOOPBACK", *_UP), tuple(addresses["lo"])
+    loopback = replace(LOOPBACK, flags=flags, addresses=own, alias=alias)
     switches = {it.name.removeprefix("net.ipv4."): it.value for it in tables[SetSysctl]}
     return Namespace(
         numbers[name],

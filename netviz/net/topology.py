@@ -14,6 +14,7 @@ from typing import Any, Self
 
 from netviz.errors import TopologyError
 from netviz.model import (
+    HOST,
     BridgeVlan,
     Endpoint,
     FdbEntry,
@@ -25,7 +26,7 @@ from netviz.model import (
     Snapshot,
 )
 from netviz.net import history
-from netviz.net.declared import Declared, address, apart, line, planned, removal
+from netviz.net.declared import Alias, Declared, address, apart, fields_of, line, planned, removal
 from netviz.net.entries import SetFilters, SetSysctl
 from netviz.net.faults import faults
 from netviz.net.planning import plan
@@ -51,10 +52,15 @@ class Topology:
     declared: list[Declared] = field(default_factory=list)
     _back: tuple[Step, ...] = ()
 
-    def namespace(self, *names: str) -> None:
-        """Declare namespaces. Equivalent to: ``ip netns add NAME``."""
+    def namespace(self, *names: str, host: bool = False) -> None:
+        """Declare namespaces; a ``host`` is drawn as a frame around those that hang on it alone.
+
+        Equivalent to: ``ip netns add NAME``, ``ip -n NAME link set dev lo alias host``.
+        """
         for name in names:
             self.declared.append(Declared(line(), name, "", None))
+            if host:
+                self.declared.append(Declared(line(), name, "lo", Alias(HOST)))
 
     def veth(
         self,
@@ -147,7 +153,7 @@ class Topology:
         family = fields.pop("family", "inet6" if six else "inet")
         flags = ("onlink",) if onlink else ()
         known = {"prefsrc": src, "nexthops": hops, "flags": flags, **fields}
-        route = Route(to, family, dev, via, **_known(Route, known))
+        route = Route(to, family, dev, via, **fields_of(Route, known))
         self._note(f"{namespace}:", replace(route, scope=implied_scope(route)))
 
     def rule(self, namespace: str, priority: int, **fields: Any) -> None:
@@ -158,7 +164,7 @@ class Topology:
         """
         six = any(":" in str(fields.get(name)) for name in ("source", "to"))
         family = fields.pop("family", "inet6" if six else "inet")
-        self._note(f"{namespace}:", Rule(priority, family, **_known(Rule, fields)))
+        self._note(f"{namespace}:", Rule(priority, family, **fields_of(Rule, fields)))
 
     def neighbour(self, at: str, to: str, mac: str) -> None:
         """Declare a lasting neighbour. Equivalent to: ``ip neighbour add TO lladdr MAC``."""
@@ -290,11 +296,3 @@ class Topology:
         link = Interface(0, device, kind, mac, mtu, flags, parameters=parameters, **known)
         self._note(at, replace(link, mtu=mtu or usual_mtu(link)))
 
-
-def _known(noun: type, fields: dict[str, Any]) -> dict[str, Any]:
-    """Return fields of a noun. Raises ``TopologyError`` for what is none."""
-    names = noun.__dataclass_fields__  # type: ignore[attr-defined]
-    for name in fields.keys() - names.keys():
-        what = f"a {noun.__name__.lower()} has no field {name!r}"
-        raise TopologyError(what, remedy=f"choose of: {', '.join(names)}")
-    return fields

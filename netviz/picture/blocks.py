@@ -2,7 +2,8 @@
 
 Every namespace is a box, and every device that has ports (a bridge, a bond) is one of its own in
 the namespace's box. The root is the outermost frame. A namespace with a bridge and a network of its
-own is a host: those whose every cable leads there stand inside it, as containers do.
+own is a host, and so is one over whose card others travel, and one whose loopback's alias says so:
+those whose every cable leads there stand inside it, as containers do.
 
 Pure, and without coordinates: `netviz.picture.rows` finds a place for what is sorted here.
 """
@@ -14,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from netviz.model import Interface, Key, Namespace
+from netviz.model import HOST, Interface, Key, Namespace
 from netviz.picture import words
 from netviz.picture.shapes import Cable, Port
 from netviz.text import printable
@@ -95,6 +96,9 @@ class _Sorting:
             key for key, link in self.links.items() if link.kind in MASTERS or key in held
         }
         self.switches = {space for space, _ in self.masters}
+        self.hosts = {key[0] for key, link in self.links.items() if link.alias == HOST}
+        lowers = {(key[0], link.lower.id) for key, link in self.links.items() if link.lower}
+        self.hosts |= {below for above, below in lowers if above != below}
         self.joined: dict[Key, set[Key]] = defaultdict(set)
         for a, b, kind in g.edges(keys=True):
             if kind != "port":
@@ -102,6 +106,7 @@ class _Sorting:
                 self.joined[b].add(a)
         self.root = self.spaces[0].id if self.spaces else 0
         self.homes = {space.id: self._home(space) for space in self.spaces[1:]}
+        self.under: dict[Key, list[str]] = defaultdict(list)
         self.wires = [*self._wires()]
         self.wired = {end for wire in self.wires for end in wire.owners}
 
@@ -120,14 +125,14 @@ class _Sorting:
         """Return the namespace in whose box this one stands."""
         far = {b[0] for link in space.interfaces for b in self.joined[space.id, link.index]}
         far.discard(space.id)
-        alone = space.id not in self.switches and len(far) == 1
+        alone = space.id not in self.switches and not self._is_host(space.id) and len(far) == 1
         return far.pop() if alone and self._is_host(*far) else self.root
 
     def _is_host(self, space: int) -> bool:
         """Tell a host, whose containers stand in it, from a mere switch."""
-        if space == self.root or space not in self.switches:
-            return False
-        return any(
+        if space == self.root or space in self.hosts:
+            return space != self.root
+        return space in self.switches and any(
             words.addresses(link) if key in self.masters else self.joined[key] and not link.master
             for key, link in self.links.items()
             if key[0] == space
@@ -138,22 +143,24 @@ class _Sorting:
         masters = [each for each in own if each[0] in self.masters]
         plain = [each for each in own if each[0] not in self.masters and not each[1].master]
         edge = [each for each in plain if each[1].kind != "loopback"]
-        inward = [each for each in edge if gid(each[0]) in self.wired and self._leads_in(each[0])]
+        wired = [it for it in edge if gid(it[0]) in self.wired or it[0] in self.under]
+        inward = [each for each in wired if self._leads_in(each[0])]
         edge = [each for each in edge if each not in inward]
-        root, switch = space.id == self.root, space.id in self.switches
+        root, hosts = space.id == self.root, self._is_host(space.id)
         block = Block(
             gid((space.id, 0), "ns"),
-            "frame" if root else "host" if switch else "namespace",
+            "frame" if root else "host" if hosts or masters else "namespace",
             "root namespace" if root else words.short(space.name),
             [*self._lines(space, [link for _, link in edge])],
-            [self._plug(space, *each) for each in edge],
+            self._plugs(space, edge),
             title=words.about(space),
         )
-        if switch and not root:
-            block.note = "namespace as a host" if self._is_host(space.id) else "namespace"
+        if block.kind == "host":
+            block.note = "namespace as a host" if hosts else "namespace"
         for key, link in plain:
             if link.kind == "loopback":
                 block.loopback = self._plug(space, key, link)
+                block.plugs += [Port(place) for place in self.under[key]]
         if inward:
             block.inside.append(self._stack(space, inward))
         block.inside += [self._master(space, *each) for each in masters]
@@ -167,8 +174,15 @@ class _Sorting:
     def _leads_in(self, key: Key) -> bool:
         """Tell whether an interface leads to what stands in its own namespace's box."""
         own = key[0]
-        homes = {own if far == own else self.homes.get(far) for far, _ in self.joined[key]}
-        return own == self.root or (own in self.switches and homes <= {own})
+        homes = {far: own if far == own else self.homes.get(far) for far, _ in self.joined[key]}
+        others = [home for far, home in homes.items() if far != own]
+        within = own in others if own in self.hosts else {*homes.values()} <= {own}
+        return own == self.root or (own in self.switches | self.hosts and within)
+
+    def _plugs(self, space: Namespace, own: Own) -> list[Port]:
+        """Return the tags of interfaces, and the places where what travels over them ends."""
+        tags = [self._plug(space, *each) for each in own]
+        return tags + [Port(place) for key, _ in own for place in self.under[key]]
 
     def _plug(self, space: Namespace, key: Key, link: Interface, prefix: str = "if") -> Port:
         state = "warning" if key in self.odd else words.state(link)
@@ -180,7 +194,7 @@ class _Sorting:
         lines += words.facts(space, [link for _, link in own], several=True)
         if words.forwards(space):
             lines.append(("forwards packets", "note"))
-        name, plugs = words.short(space.name), [self._plug(space, *each) for each in own]
+        name, plugs = words.short(space.name), self._plugs(space, own)
         place, title = gid((space.id, 0), "stack"), words.about(space)
         return Block(place, "stack", name, lines, plugs, title=title, hub=True)
 
@@ -235,7 +249,18 @@ class _Sorting:
             bond = a if (master := self.links[a].master) and master.key == b else b
             return gid(bond, "own-if"), gid(bond, "port")
         own, far = (gid(key, "own-if" if key in self.masters else "if") for key in (a, b))
+        if kind == "lower":
+            above, card = (a, b) if self._lies_on(a, b) else (b, a)
+            if card not in self.masters and not self.links[card].master:
+                # It ends beside the card's tag, which is where the cable is plugged in.
+                place = gid(above, "over")
+                self.under[card].append(place)
+                return (place, far) if card == a else (own, place)
         return own, far
+
+    def _lies_on(self, above: Key, below: Key) -> bool:
+        lower = self.links[above].lower
+        return lower is not None and lower.key == below
 
     def _say(self, key: Key) -> str:
         space: Any = self.g.nodes[key]["namespace"]

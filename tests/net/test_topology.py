@@ -246,3 +246,13 @@ def test_planned_snapshot_is_what_comes() -> None:
             live = seen()
         wanted = [(space.name, link.name, str(link.peer)) for space, link in net.planned()]
         assert wanted == [(space.name, link.name, str(link.peer)) for space, link in live]
+
+
+def test_declared_host_is_one_by_its_loopbacks_alias() -> None:
+    net = Topology()
+    net.namespace("node1", host=True)
+    net.namespace("net1")
+    assert "ip -n node1 link set lo alias host up" in netviz.script(net)
+    with net:
+        assert "alias host" in sh("ip -n node1 link show lo")
+        assert "alias" not in sh("ip -n net1 link show lo")

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 from hypothesis import strategies as st
 from networks import DEVICES, DOWN, NAMES, NO_CARRIER, ROOT, UP, Net, address, tunnels
 
+from netviz.model import HOST
+
 if TYPE_CHECKING:
     from netviz.model import Key, Snapshot
 
@@ -145,6 +147,19 @@ def _host(draw: Draw, net: Net) -> int:
     return host
 
 
+def declared(draw: Draw, net: Net) -> None:
+    """Hosts that say so, with containers on cables and on their card."""
+    switch = net.bridge(ROOT, "switch")
+    for _ in range(draw(st.integers(1, 4))):
+        host = net.space(_name(draw), lo=UP)
+        net.links[host, 1]["alias"] = HOST
+        for _ in range(draw(st.integers(0, 3))):
+            net.cable(host, _space(draw, net), draw(_DEVICE), draw(_DEVICE), **_end(draw))
+        _, card = net.cable(ROOT, host, port=switch, **_end(draw))
+        for lower in [card] * draw(st.integers(0, 3)):
+            net.device(_space(draw, net), draw(_DEVICE), "macvlan", lower=lower, **_end(draw))
+
+
 def macvlans(draw: Draw, net: Net) -> None:
     """Namespaces with a macvlan on one device of the root, or of another namespace."""
     home = ROOT if draw(st.booleans()) else _space(draw, net)
@@ -203,7 +218,8 @@ def bonds(draw: Draw, net: Net) -> None:
 
 
 PIECES = (
-    star, bridges, chain, mesh, routers, hosts, macvlans, lonely, devices, loops, uplinks, bonds,
+    star, bridges, chain, mesh, routers, hosts, declared, macvlans, lonely, devices, loops, uplinks,
+    bonds,
     large_star,
 )  # fmt: skip
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from networks import DOWN, NAMES, NO_CARRIER, ROOT, UP, Net, tunnels
 
 from netviz.graphs import graph
+from netviz.model import HOST
 from netviz.picture.drawing import text_width
 from netviz.picture.layout import layout
 
@@ -76,13 +77,36 @@ def test_namespaces_without_a_cable_stand_side_by_side(count: int) -> None:
 def test_three_hosts_with_a_full_mesh_of_tunnels_have_their_containers_inside() -> None:
     plan = plan_of(mesh_of_hosts(3))
     assert faults(plan) == []
-    hosts = [box for box in plan.boxes if box.kind == "host"]
-    inside = [
-        [box for box in plan.boxes if box.kind == "namespace" and within(of_box(box), of_box(host))]
-        for host in hosts
-    ]
-    assert [len(each) for each in inside] == [2, 2, 2]
+    assert [len(inside) for inside in by_host(plan).values()] == [2, 2, 2]
     assert sum(cable.kind == "tunnel" for cable in plan.cables if cable.owners) == 3
+
+
+def by_host(plan: Plan) -> dict[str, list[str]]:
+    """Return the names of the namespaces that stand in each host."""
+    spaces = [box for box in plan.boxes if box.kind == "namespace"]
+    return {
+        host.labels[0].text: [
+            box.labels[0].text for box in spaces if within(of_box(box), of_box(host))
+        ]
+        for host in plan.boxes
+        if host.kind == "host"
+    }
+
+
+def test_hosts_are_whose_card_others_share_and_who_say_so_but_no_mere_routers() -> None:
+    net = Net()
+    switch = net.bridge(ROOT, "switch")
+    for name in ("router", "declared", "shared"):
+        space = net.space(name)
+        card = net.cable(ROOT, space, port=switch, at=["10.0.0.1/24"])[1]
+        net.cable(space, net.space(f"behind {name}"))
+        net.links[space, 1]["alias"] = HOST if name == "declared" else None
+    for name in ("pod1", "pod2"):
+        net.device(net.space(name), "eth0", "macvlan", lower=card)
+    plan = plan_of(net)
+    assert faults(plan) == []
+    inside = {"declared": ["behind declared"], "shared": ["behind shared", "pod1", "pod2"]}
+    assert {host: sorted(those) for host, those in by_host(plan).items()} == inside
 
 
 def mesh_of_hosts(count: int) -> Net:
