@@ -10,7 +10,9 @@ import argparse
 import os
 import shutil
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from html import escape
+from itertools import repeat
 from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 DOCS = Path(__file__).resolve().parent
+_AT_ONCE = 2  # Lessons that run beside each other: mostly they wait.
 REPOSITORY = os.environ.get("NETVIZ_REPOSITORY")
 _COMMAND = """
 .. click:: netviz.cli:{name}
@@ -63,10 +66,13 @@ def lay_lessons(source: Path, cache: Path) -> None:
     for folder in ("lessons", "extra/notebooks"):
         (source / folder).mkdir(parents=True)
     glossary = terms.entries(_glossary())
-    for path in [*published(notebooks()), DOCS / "gallery.ipynb"]:
+    paths = [*published(notebooks()), DOCS / "gallery.ipynb"]
+    with ThreadPoolExecutor(_AT_ONCE) as some:
+        runs = [*some.map(executed, paths, repeat(cache))]
+    for path, run in zip(paths, runs, strict=True):
         folder, up = (source, "") if path.parent == DOCS else (source / "lessons", "../")
         address = f"{up}notebooks/{path.name}"
-        made = lessons.page(executed(path, cache), path, address, REPOSITORY)
+        made = lessons.page(run, path, address, REPOSITORY)
         for cell in made.cells:
             if cell.cell_type == "markdown":
                 cell.source = terms.linked(cell.source, glossary, f"{up}glossary.html")
