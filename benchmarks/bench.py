@@ -51,6 +51,7 @@ def main() -> None:
         "snapshot.py": [str(scanner / "usr/sbin/plotnetcfg")],
         "kernel.py": [],
         "ownkernel.py": [],
+        "cluster.py": [],
         "recording.py": [],
         "live.py": [*map(str, LIVE)],
         "traffic.py": [],

@@ -43,6 +43,8 @@ def written(figures: Figures) -> str:
         table(("what", "ours", "nbconvert", "ours ÷ nbconvert"), publishing(figures)),
         f"## On a kernel of its own: {figures.others.get('own, kernel', 'there is none')}\n",
         table(("what", "sandbox", "own kernel", "own ÷ sandbox"), owning(figures)),
+        "## A cluster: `nodes(20, 25)`, 521 namespaces, and 380 pairs that ask across nodes\n",
+        table(("what", "ours", "a process each", "÷ ours"), clustering(figures)),
         "## Cost of a namespace, N = 1000 against N = 10\n",
         table(("shape", "what", "ours", "floor"), growing(figures)),
         "## What could not be measured, or differs\n",
@@ -168,6 +170,16 @@ def owning(figures: Figures) -> list[Row]:
         rows.append(
             (name.strip(", ").removeprefix("own, "), *map(milliseconds, (sandbox, own)), ratio)
         )
+    return rows
+
+
+def clustering(figures: Figures) -> list[Row]:
+    """Return what a whole cluster takes, and where a process a command or pair can do the same."""
+    rows = []
+    for what in ("up", "snapshot", "draw", "ask", "down"):
+        both = (name := f"cluster, {what}", f"{name}, beside")
+        took = (cast("float | None", figures.others.get(each)) for each in both)
+        rows.append((what, *map(milliseconds, took), times(quotient(figures, *both[::-1]))))
     return rows
 
 

@@ -22,7 +22,8 @@ def recipe(namespace: str | None = None) -> Service:
     """Return a Docker engine for a namespace, by default the lab's root; not started.
 
     When it is ready, ``docker`` talks to it (in the namespace), and it has the images ``nginx``,
-    which is the web server of busybox, and ``busybox``. All that it keeps is under /run.
+    which is the web server of busybox, and ``busybox``. All that it keeps is under /run. A host's
+    ``/etc/docker/daemon.json`` is ``/etc/netns/NAMESPACE/docker/daemon.json``.
 
     Equivalent to: ``dockerd --rootless --data-root … --host unix:///run/docker.sock``. Raises
     ``ComponentError`` where there is no Docker.

@@ -47,19 +47,27 @@ class Call:
     config: Json
     answer: Json
     failed: bool
+    node: str = ""
 
     def __repr__(self) -> str:
         """Return it as one would type it, and the answer below."""
-        told = shlex.join(["env", *(f"{name}={text}" for name, text in self.env.items())])
+        variables = (f"{name}={text}" for name, text in self.env.items())
+        told = shlex.join([*_at(self.node), "env", *variables])
         lines = [f"{told} {self.plugin} <<'END'", *json.dumps(self.config, indent=2).split("\n")]
         answer = json.dumps(self.answer, indent=2) if self.answer else ""
         return "\n".join(map(printable, [*lines, "END", *answer.split("\n")])).rstrip("\n")
 
 
-def call(plugin: str, env: Mapping[str, str], config: Json) -> Call:
+def _at(node: str) -> list[str]:
+    """Return how a command begins that has a node's network as its own, and all else as it is."""
+    return ["nsenter", f"--net={FOLDER}/{node}"] if node else []
+
+
+def call(plugin: str, env: Mapping[str, str], config: Json, node: str = "") -> Call:
     """Return what a plugin answers. Equivalent to: ``env CNI_COMMAND=ADD … PLUGIN < CONFIG``.
 
-    Raises ``ComponentError`` where there is no such plugin, ``SandboxError`` outside a lab.
+    On a ``node``, ``nsenter --net=/run/netns/NODE`` stands before it. Raises ``ComponentError``
+    where there is no such plugin, ``SandboxError`` outside a lab.
     """
     must_be_inside("call a plugin")
     folders = os.environ.get("CNI_PATH", PLUGINS)
@@ -73,7 +81,8 @@ def call(plugin: str, env: Mapping[str, str], config: Json) -> Call:
     told = {**env, "CNI_PATH": folders}
     asked = json.dumps(config).encode()
     try:
-        done = subprocess.run([program], env=os.environ | told, input=asked, capture_output=True)
+        words = [*_at(node), program]
+        done = subprocess.run(words, env=os.environ | told, input=asked, capture_output=True)
     except (OSError, TypeError, ValueError) as error:
         raise ComponentError(f"cannot run {program!r}: {error}") from error
     try:
@@ -83,7 +92,7 @@ def call(plugin: str, env: Mapping[str, str], config: Json) -> Call:
     failed = done.returncode != 0 or not isinstance(answer, dict)
     if not isinstance(answer, dict) or (failed and "msg" not in answer):
         answer = {"msg": (done.stderr or done.stdout).decode(errors="replace").strip()}
-    return Call(program, told, config, answer, failed)
+    return Call(program, told, config, answer, failed, node)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,13 +123,13 @@ class Attachment:
 class Network:
     """A network as its configuration says, and in ``calls`` every call that was made for it."""
 
-    def __init__(self, config: Json) -> None:
-        self.config, self.calls = config, list[Call]()
+    def __init__(self, config: Json, node: str = "") -> None:
+        self.config, self.node, self.calls = config, node, list[Call]()
 
     def __repr__(self) -> str:
         """Return its name and its chain of plugins."""
         chain = " → ".join(plugin["type"] for plugin in self.config["plugins"])
-        return f"network {self.config['name']}: {chain}"
+        return f"network {self.config['name']}{' on ' * bool(self.node)}{self.node}: {chain}"
 
     def add(
         self, pod: str, *, netns: str = "", ifname: str = "eth0", args: str = "", **runtime: object
@@ -200,7 +209,7 @@ class Network:
         runtime = {name: value for name, value in kept["runtime"].items() if able.get(name)}
         told |= {"runtimeConfig": runtime} if runtime else {}
         told |= {"prevResult": kept["result"]} if kept["result"] else {}
-        made = call(plugin["type"], {"CNI_COMMAND": command, **kept["env"]}, told)
+        made = call(plugin["type"], {"CNI_COMMAND": command, **kept["env"]}, told, self.node)
         self.calls.append(made)
         if made.failed:
             said = [str(made.answer[name]) for name in ("msg", "details") if made.answer.get(name)]
@@ -220,18 +229,22 @@ class Network:
         must_be_inside("plug pods in")
         if not _named(pod) or not _DEVICE.fullmatch(str(ifname)):
             raise TopologyError(f"{pod!r} cannot be plugged in by {ifname!r}: these are no names")
-        return Path(MEMORY, "results", f"{self.config['name']}:{pod}:{ifname}")
+        return Path(MEMORY, self.node, "results", f"{self.config['name']}:{pod}:{ifname}")
 
 
-def cni(config: Mapping[str, object] | str | Path) -> Network:
+def cni(config: Mapping[str, object] | str | Path, *, node: str = "") -> Network:
     """Return a network to plug pods into; no plugin is called yet.
 
     ``config`` is what a file in ``/etc/cni/net.d`` holds, a chain of plugins or a single one, or
-    the file's path. Where ``host-local`` is told no ``dataDir`` it gets ``/run/cni/ipam``: what it
-    would choose itself cannot be written to in a lab.
+    the file's path. On a ``node``, a namespace by its name, plugins find its network, and make
+    bridges and rules there; what is remembered is the node's own, too. Where ``host-local`` is told
+    no ``dataDir`` it gets ``/run/cni/ipam``, or ``/run/cni/NODE/ipam``: what it would choose itself
+    cannot be written to in a lab.
 
     Raises ``TopologyError`` for what is no such configuration.
     """
+    if node and not _named(node):
+        raise TopologyError(f"{node!r} is no node: it is no name")
     where = "this" if isinstance(config, Mapping) else repr(str(config))
     try:
         told = config if isinstance(config, Mapping) else json.loads(Path(config).read_bytes())
@@ -245,8 +258,8 @@ def cni(config: Mapping[str, object] | str | Path) -> Network:
         raise TopologyError(what, remedy="it has a cniVersion, a name, and plugins with a type")
     for plugin in chain:
         if plugin.get("ipam", {}).get("type") == "host-local":
-            plugin["ipam"].setdefault("dataDir", f"{MEMORY}/ipam")
-    return Network({"plugins": chain, **told})
+            plugin["ipam"].setdefault("dataDir", str(Path(MEMORY, node, "ipam")))
+    return Network({"plugins": chain, **told}, node)
 
 
 def _is_plugin(told: Any) -> bool:

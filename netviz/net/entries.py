@@ -23,6 +23,7 @@ from netviz.net.netlink import (
     NLM_F_APPEND,
     NLM_F_CREATE,
     NLM_F_EXCL,
+    NLM_F_REPLACE,
     RTM_NEWADDR,
     RTM_NEWNEIGH,
     RTM_NEWQDISC,
@@ -132,8 +133,11 @@ class AddEntry:
 
     def request(self, site: Site) -> Request:
         """Return the message."""
-        table = _TABLES[type(self.entry)]
-        return _asked(table.kind, table.packed(self.entry, site), self.deletes, self._another)
+        table, how = _TABLES[type(self.entry)], NLM_F_EXCL
+        if isinstance(self.entry, Neighbour):
+            how = NLM_F_REPLACE  # What the kernel asked for meanwhile is there as well.
+        how = NLM_F_APPEND if self._another else how
+        return _asked(table.kind, table.packed(self.entry, site), self.deletes, how)
 
     @property
     def _another(self) -> bool:
@@ -212,10 +216,10 @@ class SetFilters:
         return f'{{"nftables": [\n{told}\n]}}'
 
 
-def _asked(kind: int, body: bytes, deletes: bool, another: bool = False) -> Request:
+def _asked(kind: int, body: bytes, deletes: bool, how: int = NLM_F_EXCL) -> Request:
     if deletes:
         return Request(kind + 1, body)  # So rtnetlink numbers them.
-    return Request(kind, body, NLM_F_CREATE | (NLM_F_APPEND if another else NLM_F_EXCL))
+    return Request(kind, body, NLM_F_CREATE | how)
 
 
 def _unnumbered(item: Mapping[str, Any]) -> dict[str, Any]:

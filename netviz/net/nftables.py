@@ -3,16 +3,22 @@
 The rules' own format is nft's business. But a process a namespace is slow, and most namespaces
 have no rules; whether there are tables is one netlink question. The tables named `TRACING` are
 netviz's own (`netviz.packets.verdicts`): here they are as if they were not.
+
+Of a match of iptables' own (``xt``) nft says the name only. What it asks, ``iptables-save`` tells.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import struct
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import suppress
 from errno import EINVAL, EIO, EPROTONOSUPPORT
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from netviz.net.messages import attributes, numbered
 from netviz.net.netlink import NETLINK_NETFILTER, Socket
@@ -28,6 +34,8 @@ _ALL_FAMILIES = struct.pack("BBH", 0, 0, 0)
 _FAMILIES = numbered("1 inet 2 ip 3 arp 5 netdev 7 bridge 10 ip6")
 _NAME = 1  # NFTA_TABLE_NAME
 COMMAND = ("nft", "-j", "list", "ruleset")
+_SAVING = {"ip": "iptables-nft-save", "ip6": "ip6tables-nft-save"}
+_MATCH = re.compile(r"-m (\S+) (.*?)(?= -[mjg] |$)")
 
 
 def available() -> bool:
@@ -45,8 +53,8 @@ def _built_in() -> bool:
 def ruleset() -> list[JSON]:
     """Return the rules of the thread's namespace. Equivalent to: ``nft -j list ruleset``.
 
-    Ask only where `available`. Raises ``OSError`` where the kernel refuses, or ``nft`` is missing
-    or fails.
+    An ``xt`` match has besides, as ``said``, what ``iptables-save`` writes after its name. Ask only
+    where `available`. Raises ``OSError`` where the kernel refuses, or ``nft`` is missing or fails.
     """
     if not _tables():
         return []
@@ -58,7 +66,38 @@ def ruleset() -> list[JSON]:
         told = subprocess.run(COMMAND, capture_output=True, check=True).stdout
     except subprocess.CalledProcessError as error:
         raise OSError(EIO, error.stderr.decode(errors="replace").strip()) from error
-    return [item for item in json.loads(told)["nftables"] if not _left_out(item)]
+    found = [item for item in json.loads(told)["nftables"] if not _left_out(item)]
+    for family, program in _SAVING.items():
+        rules = [it["rule"] for it in found if "rule" in it and it["rule"]["family"] == family]
+        if any(_matches(rule) for rule in rules):
+            # Who has no such program is not told.
+            with suppress(OSError):
+                _tell(rules, subprocess.run([program], capture_output=True, text=True).stdout)
+    return found
+
+
+def _matches(rule: Any) -> Iterator[Any]:
+    """Yield the ``xt`` matches of a rule."""
+    yield from (it["xt"] for it in rule["expr"] if it.get("xt", {}).get("type") == "match")
+
+
+def _tell(rules: list[Any], saved: str) -> None:
+    """Add to ``xt`` matches what they ask, by what ``iptables-save`` said of the same rules."""
+    lines: dict[tuple[str, str], list[str]] = defaultdict(list)
+    chains: dict[tuple[str, str], list[Any]] = defaultdict(list)
+    table = ""
+    for line in saved.splitlines():
+        table = line[1:] if line[:1] == "*" else table
+        if line.startswith("-A "):
+            lines[table, line.split()[1]].append(line)
+    for rule in rules:
+        chains[rule["table"], rule["chain"]].append(rule)
+    for place, own in chains.items():
+        if len(own) == len(lines[place]):  # Else somebody typed between the two questions.
+            for rule, line in zip(own, lines[place], strict=True):
+                said = dict(_MATCH.findall(line))
+                for it in _matches(rule):
+                    it["said"] = said.get(it["name"], "")
 
 
 def families() -> set[str]:

@@ -28,6 +28,7 @@ from netviz.net.parameters import settable, unusual
 from netviz.net.settings import SetLink, SetParameters, settings
 from netviz.net.steps import (
     ROOT,
+    AddFallback,
     AddLink,
     AddNamespace,
     AddTap,
@@ -158,7 +159,7 @@ class _Plan:
             ready: list[tuple[str, Interface]] = []
             held: list[tuple[str, Interface]] = []
             for name, link in waiting:
-                if (name, link.name) in made or link.name in FALLBACK:
+                if (name, link.name) in made:
                     continue
                 lower = (link.lower.namespace, link.lower.name) if link.lower else None
                 waits = lower is not None and lower not in made and lower[0] in self.after
@@ -228,6 +229,8 @@ def _made(name: str, link: Interface, *, taken: bool) -> Iterator[Step]:
         yield AddVeth(at, str(link.peer))
     elif link.kind in ("tun", "tap"):
         yield AddTap(at, link.kind)
+    elif link.name in FALLBACK:
+        yield AddFallback(at, link.kind)
     else:
         lower = str(link.lower) if link.lower else None
         first = f"{name}:{_UNNAMED}" if taken else at

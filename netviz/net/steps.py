@@ -222,6 +222,28 @@ class OnLink:
 
 
 @dataclass(frozen=True, slots=True)
+class AddFallback(OnLink):
+    """A device that many kernels put into every namespace, and others only where one asks for it.
+
+    Equivalent to: ``ip link show DEVICE || ip link add DEVICE type KIND``.
+    """
+
+    kind: str
+
+    def command(self) -> str:
+        """Return the command."""
+        show = typed(self.namespace, "link", "show", "dev", split(self.at)[1])
+        return f"{show} >/dev/null 2>&1 || {AddLink(self.at, self.kind).command()}"
+
+    def request(self, site: Site) -> Request:
+        """Return the message; where the device is there, one that changes nothing of it."""
+        index = site.indexes.get(split(self.at)[1])
+        if index is None:
+            return AddLink(self.at, self.kind).request(site)
+        return Request(RTM_NEWLINK, links.setting(index, {}), 0)
+
+
+@dataclass(frozen=True, slots=True)
 class AddTap(OnLink):
     """A lasting tun or tap. Equivalent to: ``ip tuntap add dev DEVICE mode MODE``."""
 

@@ -11,6 +11,7 @@ from ipaddress import IPv6Address, ip_address
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from netviz.explanations import Step
+from netviz.packets import children, overlays
 from netviz.packets.facts import typed
 from netviz.packets.filters import Flowing
 from netviz.packets.mends import Mends
@@ -99,10 +100,11 @@ class Asking:
         mac, suspect = (known.mac or "").lower(), None
         text = f"neighbour {known.to} is {mac}, says {space.name}'s table ({known.state[0]})"
         asked = self._asked(query, show, learn=False)
+        right = asked.mac or overlays.card(self.wires, query.key, known.to)
         if asked.mac is None and not _WRITTEN & {*known.state}:
             suspect = asked.steps[-1]
-        elif asked.mac != mac:
-            right = f"{asked.mac} has it" if asked.mac else "nobody on its link has it"
+        elif right != mac:
+            right = f"{right} has it" if right else "nobody on its link has it"
             suspect = self._wrong(query.key, known, f"{text}, but {right}")
         return Answer(mac, (Step(text, True, where, show),), suspect)
 
@@ -173,7 +175,8 @@ class Asking:
         """Return that an entry of the neighbour table is wrong, and what takes it away."""
         space, entry = self.wires.spaces[key[0]], (known.to, "dev", known.dev)
         show, gone = (typed(space, "ip", "neighbour", it, *entry) for it in ("show", "delete"))
-        return Step(text, False, self.wires.relations.called(key), show, gone)
+        mend = overlays.neighbour(self.wires, key, known.to) or gone
+        return Step(text, False, self.wires.relations.called(key), show, mend)
 
     def _question(self, key: Key, address: str) -> Frame:
         to = BROADCAST
@@ -245,6 +248,8 @@ class Asking:
         """Return why nobody answers, and what mends it."""
         key, address, asks, to, route = query
         space, dev = self.wires.spaces[key[0]], self.wires.links[key].name
+        if silent := overlays.untold(self.wires, key, address, show):
+            return silent
         text = f"nobody on {dev} {NO_ANSWER} {address}"
         owners = [k for k in self.wires.owners.get(address, ()) if k[0] != key[0]]
         held = [it.trouble for k, it in asked.items() if k in owners and it.trouble]
@@ -256,7 +261,7 @@ class Asking:
         why: Step | None = next(iter(whys), None)
         if why:
             return replace(why, text=f"{text}: {why.text}")
-        if apart := self.mends.apart(key, owners):
+        if apart := children.apart(self.wires, key, asks, owners, address):
             return replace(apart, text=f"{text}: {apart.text}")
         for far, arrival in asked.items():
             weak = ":" not in address and far[0] != key[0]  # IPv6 asks for what the device has.

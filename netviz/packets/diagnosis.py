@@ -6,8 +6,11 @@ namespace that forwards it, and the whole way back. The first step that breaks i
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
+from dataclasses import replace
 from ipaddress import ip_address
+from math import lcm
 from typing import TYPE_CHECKING
 
 from netviz.errors import TraceError
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
 SILENT = {"icmp": "net.ipv4.icmp_echo_ignore_all", "icmpv6": "net.ipv6.icmp.echo_ignore_all"}
 """The switch by which a namespace ignores pings, by their protocol."""
 _SPORT = 40000  # Any that the kernel might choose.
+_MOST_TURNS = 32
 
 
 def diagnose(
@@ -37,18 +41,22 @@ def diagnose(
     proto: str = "icmp",
     port: int | None = None,
     *,
+    size: int = 0,
     listens: Listens = lambda *_: None,
 ) -> Explanation:
     """Return whether a packet from a namespace gets to an address and is answered, and why.
 
     Equivalent to: ``ip route get``, ``ip neighbour``, ``bridge fdb`` and ``nft list ruleset`` in
-    each namespace on the way there and back. ``listens`` tells what no snapshot has: whether a
+    each namespace on the way there and back. Where a rule deals out (``numgen``), each turn is
+    tried: what is told is the first that breaks. With a ``size``, in bytes from the IP header on,
+    it is not to be cut. ``listens`` tells what no snapshot has: whether a
     program waits at a port of a namespace's address, or, of ``icmp`` and ``icmpv6``, whether pings
     are answered there, which is believed where nobody tells. Raises ``TraceError`` for what is no
     namespace, no address, no protocol, or has no port.
     """
     to, _, dev = to.partition("%")
     question = f"{proto} from {where} to {to}" + (f" port {port}" if port else "")
+    question += f", {size} bytes" if size else ""
     family = "inet6" if _version(to) == 6 else "inet"
     if proto not in ("icmp", "tcp", "udp") or (proto != "icmp" and not 0 < (port or 0) < 1 << 16):
         remedy = "name icmp, or udp or tcp with a port"
@@ -57,22 +65,42 @@ def diagnose(
     space = named(where, network.namespaces)
     name = "icmpv6" if (proto, family) == ("icmp", "inet6") else proto
     ports = (None, None) if proto == "icmp" else (_SPORT, port)
-    walk = Walk(wires)
     wires.dig = Tunnels(wires).dig
-    with suppress(EndedError):
-        packet = Flowing(family, "", to, name, *ports)
-        _there_and_back(walk, space, packet, dev or None, listens)
-    steps = tuple(walk.steps)
+    packet = replace(Flowing(family, "", to, name, *ports), size=size)
+    ways: dict[str, tuple[Step, ...]] = {}
+    for turn in range(_turns(network)):
+        walk = Walk(wires)
+        with suppress(EndedError):
+            end = _there_and_back(walk, space, replace(packet, turn=turn), dev or None, listens)
+            ways.setdefault(end, tuple(walk.steps))
+            continue
+        return _told(question, tuple(walk.steps))
+    steps, others = next(iter(ways.values())), [*ways][1:]
+    if others:
+        text = f"another time it is {' or '.join(others)} instead, and that works as well"
+        steps += (replace(steps[-1], text=text),)
+    return _told(question, steps)
+
+
+def _told(question: str, steps: tuple[Step, ...]) -> Explanation:
     return Explanation(question, steps, next((it.text for it in steps if it.holds is None), None))
+
+
+def _turns(network: Snapshot) -> int:
+    """Return how many turns there are until each rule that deals out begins again; not too many."""
+    rules = repr([space.nft for space in network.namespaces])
+    dealt = {int(mod) for mod in re.findall(r"'numgen': \{[^}]*'mod': (\d+)", rules)}
+    return min(lcm(*dealt), _MOST_TURNS)
 
 
 def _there_and_back(
     walk: Walk, space: Namespace, packet: Flowing, dev: str | None, listens: Listens
-) -> None:
+) -> str:
+    """Take the steps of a packet and its answer; return where it is taken in."""
     stack = walk.wires.stacks[space.id]
     if stack.broadcast(packet.to):
         walk.add(_many(walk, space, packet.to))
-        return
+        return packet.to
     there = walk.send(space, packet, dev)
     heard = listens(there.space, there.packet.to, packet.protocol, there.packet.dport or 0)
     if packet.protocol not in SILENT:
@@ -91,8 +119,9 @@ def _there_and_back(
         walk.add(Step(text, False, back.space.name, has, mend))
     if back.packet.source != packet.to:
         text = f"{packet.to} was asked, but the answer comes from {back.packet.source}"
-        walk.add(Step(text, False, space.name, show))
+        walk.add(Step(text, False, space.name, show, walk.gates.unseen))
     walk.steps.append(Step(f"the answer reaches {space.name}", True, space.name, show))
+    return there.packet.to
 
 
 def _many(walk: Walk, space: Namespace, to: str) -> Step:

@@ -32,6 +32,7 @@ def explain(
     *,
     proto: str = "icmp",
     port: int | None = None,
+    size: int | None = None,
     verify: bool = False,
     network: Snapshot | None = None,
 ) -> Explanation:
@@ -41,15 +42,17 @@ def explain(
     it. Nothing is sent, only with ``verify``: then the explanation says what became of a real
     packet, and whether that is what was foretold. Of UDP nobody can tell, for it may be silent.
 
+    With a ``size``, in bytes from the IP header on, it is a packet so large that must not be cut.
+
     Equivalent to: ``ip route get``, ``ip neighbour``, ``bridge fdb``, ``nft list ruleset`` in each
     namespace on the way, read in the kernel's order. Raises ``TraceError`` for what is no
     namespace, no address, no protocol, or has no port.
     """
-    live = network is None
-    told = diagnose(
-        network or snapshot(), where, to, proto, port, listens=listens if live else lambda *_: None
-    )
-    return replace(told, verified=_answered(where, Flow(to, proto, port))) if verify else told
+    hear = listens if network is None else lambda *_: None
+    seen = network or snapshot()
+    told = diagnose(seen, where, to, proto, port, size=size or 0, listens=hear)
+    flow = Flow(to, proto, port, size)
+    return replace(told, verified=_answered(where, flow)) if verify else told
 
 
 def _answered(where: str, flow: Flow) -> bool | None:

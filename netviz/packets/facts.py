@@ -186,7 +186,8 @@ class Facts:
         for each in track.sightings:
             key = each.packet.where.key
             bridge = self.relations.master(key)
-            if bridge and each.packet.direction == "in" and each.packet.link == "ether":
+            from_cable = each.packet.direction == "in" and each.packet.link == "ether"
+            if bridge and from_cable and not self.relations.links[key].port.get("locked"):
                 entry = (each.packet.at, key)
                 self._learned[bridge, each.packet.data[6:12]].append(entry)
 

@@ -104,6 +104,9 @@ def _in_bridge(spot: Spot, bridge: Key, facts: Facts) -> Fate:
         return LOST, dropped
     if spot.frame is None:
         return LOST, Reason(f"{name} did not pass it on, {NOT_FOUND}", show)
+    came = bytes(spot.frame.src)
+    if spot.link.port.get("locked") and facts.behind(bridge, came, spot.packet.at) != spot.key:
+        return LOST, Reason(f"{spot.link.name} {unknown(name, mac(came))}", show)
     to = mac(spot.frame.dst)
     port = facts.behind(bridge, bytes(spot.frame.dst), spot.packet.at)
     fdb = typed(space, "bridge", "fdb", "show", "br", name)
@@ -130,6 +133,11 @@ def at_port(spot: Spot, port: Interface) -> str:
     if spot.size > port.mtu:
         return f"has an MTU of {port.mtu}, and the packet has {spot.size} bytes"
     return ""
+
+
+def unknown(bridge: str, card: str) -> str:
+    """Return why a port that is locked takes nothing from a card."""
+    return f"is locked: it takes no frame from {card}, which {bridge}'s FDB does not have there"
 
 
 def held(port: Interface) -> str:

@@ -2,8 +2,8 @@
 
 As in the kernel the base chains of a hook go by priority, each until a verdict; what one accepts
 the next still sees. Where a rule's answer is not known both are tried: only if that makes a
-difference is there a doubt. Not known is what iptables' own matches and targets (``xt``) ask, for
-``nft`` does not tell it; iptables-legacy is not seen at all.
+difference is there a doubt. Of iptables' own matches (``xt``) two are known, of its targets the
+commonest; iptables-legacy is not seen at all.
 """
 
 from __future__ import annotations
@@ -34,6 +34,10 @@ _VERDICTS = ("accept", "drop", "reject", "return", "jump", "goto")
 _WITHOUT_EFFECT = ("counter", "log", "set", "map", "flow", "dup", "last", "continue")
 _MAY_HOLD = ("limit", "quota", "ct count", "meter")
 _TARGETS = {"REJECT": "reject", "MASQUERADE": "masquerade", "LOG": "log", "NFLOG": "log"}
+_XT = {
+    "conntrack": ("--ctstate", {"ct": {"key": "state"}}),
+    "addrtype": ("--dst-type", {"fib": {"result": "type", "flags": ["daddr"]}}),
+}
 _TRACKS = re.compile(r"'(ct|[sd]nat|masquerade|redirect|flow|synproxy|xt)'")
 _MOST = 64  # Combinations that are tried of what is not known.
 
@@ -234,7 +238,7 @@ class _Run:
             case "xt", {"type": "target", "name": name} if name in _TARGETS:
                 return self._does({_TARGETS[name]: None}, rule, place)
             case "vmap", {"key": key, "data": data}:
-                found = matcher.entry(data, matcher.value(key, self._packet, place), place)
+                found = matcher.entry(data, matcher.dealt(key, self._packet, place), place)
                 if found is not None:
                     return found if isinstance(found, dict) else None
             case "mangle", {"key": {"meta": {"key": "mark"}}, "value": value}:
@@ -244,6 +248,8 @@ class _Run:
                     return None
             case "match", dict(asked):
                 holds = matcher.holds(asked, self._packet, place)
+            case "xt", {"type": "match", "name": str(name), "said": str(said)} if name in _XT:
+                holds = matcher.asked(_XT[name], said, self._packet, place)
             case ("xt", {"name": "comment"}) | ("mangle", {"key": {"ct": _} | {"meta": _}}):
                 return None
             case kind, _ if kind in _WITHOUT_EFFECT:
@@ -267,6 +273,9 @@ class _Run:
         elif "addr" in told:
             address = matcher.value(told["addr"], it, place)
         port = told.get("port", it.sport if outward else it.dport)
+        match address:
+            case {"concat": [both, int(own)]}:
+                address, port = both, own
         if address is ABSENT:
             return {}
         if not isinstance(address, str):
@@ -279,6 +288,8 @@ class _Run:
             self._packet = replace(it, to=address, dport=port, status=it.status | {"dnat"})
         family, table, chain = place
         text = f"NAT rule of table {family} {table}, chain {chain}: {words(rule)}"
+        if isinstance(told.get("addr"), dict):
+            text += f", here {address}"
         self._translation = Reason(printable(text), self._shows(place))
         self._undone = self._deleted(place, rule)
         return {"accept": None}

@@ -27,12 +27,14 @@ class Gates:
     """The filters of a network on one packet's way; ``add`` takes each step.
 
     ``undone`` takes away the last rule that translated it; ``written`` has for each source that a
-    rule wrote what takes that rule away.
+    rule wrote what takes that rule away. ``unseen`` lets the tracking see an answer that a bridge
+    has led past it.
     """
 
     def __init__(self, relations: Relations, add: Callable[[Step], None]) -> None:
         self._relations, self._add = relations, add
         self.undone: str | None = None
+        self.unseen: str | None = None
         self.written: dict[str, str] = {}
         self._filters: dict[int, Filters] = {}
         self._tracked: dict[int, list[tuple[Flowing, Flowing]]] = defaultdict(list)
@@ -78,7 +80,7 @@ class Gates:
             space = relations.spaces[bridge[0]]
             for hook, it in self._at(space, packet, *self._ports(one, other, bridge)):
                 seen.append((space, hook, it, "bridge"))
-            if bridge not in (one, other) and self._netfilter(space, packet):
+            if bridge not in (one, other) and self.netfilter(space, packet):
                 name = relations.links[bridge].name
                 seen += ((space, *each, None) for each in self._at(space, packet, name, name))
         heard = replace(packet, iif=relations.links[last].name)
@@ -93,8 +95,15 @@ class Gates:
             if space.nft:
                 for each in self._at(space, packet, *self._ports(one, other, bridge)):
                     self.judged(space, *each, "bridge")
-                if bridge not in (one, other) and self._netfilter(space, packet):
+                if bridge not in (one, other) and self.netfilter(space, packet):
                     packet = self._through(space, links[bridge].name, packet)
+                elif any(
+                    (it.to, asked.source) == (packet.source, packet.to)
+                    for asked, it in self._tracked[space.id]
+                ):
+                    version = "ip" if packet.family == "inet" else "ip6"
+                    see = f"net.bridge.bridge-nf-call-{version}tables=1"
+                    self.unseen = typed(space, "sysctl", "-w", see)
         return packet
 
     def _through(self, space: Namespace, name: str, packet: Flowing) -> Flowing:
@@ -109,7 +118,8 @@ class Gates:
             self._add(Step(text, None, space.name, typed(space, "nft", "list", "ruleset")))
         return replace(left, status=frozenset())
 
-    def _netfilter(self, space: Namespace, packet: Flowing) -> bool:
+    def netfilter(self, space: Namespace, packet: Flowing) -> bool:
+        """Tell whether the filters of IP see what a namespace's bridges pass on."""
         version = "ip" if packet.family == "inet" else "ip6"
         seen = packet.protocol != "arp" and space.sysctls.get(f"bridge-nf-call-{version}tables")
         return bool(seen)

@@ -13,8 +13,9 @@ from ipaddress import ip_address, ip_interface
 from typing import TYPE_CHECKING, Any
 
 from netviz.explanations import Step
+from netviz.packets import overlays
 from netviz.packets.facts import typed
-from netviz.packets.relations import hands_over, named
+from netviz.packets.relations import hands_over
 from netviz.packets.routers import Routers
 from netviz.packets.subnets import Subnets, covers, fits, network_of, usual
 from netviz.packets.unsent import refused
@@ -44,7 +45,9 @@ class Mends:
             return typed(space, *_ip(to), *words)
         return (
             self._direct(space, to)
+            or self._below(space, to)
             or self.joined(space, to, lambda far: far.local == to)
+            or overlays.route(self.wires, space, to, self._subnets)
             or self.router(space, to)
             or self.joined(space, to, lambda far: ip_address(to) in network_of(far))
             or self.joined(space, to)
@@ -64,6 +67,15 @@ class Mends:
                 if ip_address(to) in network_of(address):
                     dev, subnet = self.wires.links[key].name, str(network_of(address))
                     return typed(space, "ip", "route", "add", subnet, "dev", dev)
+        return None
+
+    def _below(self, space: Namespace, to: str) -> str | None:
+        """Return a route to what stands on a card and does not speak ARP, by the card's address."""
+        for link in (self.wires.links[key] for key in self.wires.owners.get(to, ())):
+            below = self.wires.links.get(link.lower.key) if link.lower else None
+            for via in below.addresses if below and hands_over(link) else ():
+                if fits(via, to) and any(covers(it, via.local) for it in space.interfaces):
+                    return typed(space, *_ip(to), "route", "add", to, "via", via.local)
         return None
 
     def unrouted(self, space: Namespace, to: str, found: Lookup, show: str) -> Step:
@@ -132,18 +144,6 @@ class Mends:
                 mends.append(typed(space, "ip", "address", "add", str(address), "dev", switch.name))
         where = self.wires.relations.called(port)
         return Step(text, False, where, show, " && ".join(mends) or None)
-
-    def apart(self, key: Key, owners: list[Key]) -> Step | None:
-        """Return that an address is right below a device or on it: there no frame goes."""
-        for owner in owners:
-            upper = key if owner in self.wires.relations.lower(key) else owner
-            lower = owner if upper == key else key
-            if lower in self.wires.relations.lower(upper):
-                kind, one = self.wires.links[upper].kind, self.wires.told(upper)
-                text = f"{one} is {named(kind)} on {self.wires.told(lower)}: "
-                text += "between these two no frame goes"
-                return self.wires.shows(upper, text)
-        return None
 
     def over(self, key: Key, asks: str, address: str, on: str) -> str | None:
         """Return what lets one reach a silent device: ``on``, or a route by the device below."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from netviz.explanations import Step
 from netviz.packets.facts import typed
-from netviz.packets.fates import held
+from netviz.packets.fates import held, unknown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,6 +32,7 @@ class Frame(NamedTuple):
     address: str
     packet: Flowing | None = None
     vlan: int | None = None  # Within a bridge that filters.
+    hop: str = ""  # Who is next on its way.
 
     @property
     def many(self) -> bool:
@@ -76,6 +77,18 @@ class Bridges:
             off = typed(space, "ip", *words)
             return replace(step, mend=f"{off} && {step.mend}")
         return None
+
+    def locked(self, key: Key, bridge: Key, frame: Frame) -> Step | None:
+        """Return that a port takes nothing from a card, for it is locked and does not know it."""
+        if not self._links[key].port.get("locked") or not frame.source:
+            return None
+        name, switch = self._links[key].name, self._links[bridge].name
+        entry = self._stacks[bridge[0]].entry(switch, frame.source, frame.vlan)
+        if entry and entry.dev == name and entry.state != "permanent":
+            return None
+        words = ("bridge", "fdb", "add", frame.source, "dev", name, "master", "static")
+        step = self._step(key, unknown(switch, frame.source), _SHOW)
+        return replace(step, mend=typed(self._relations.spaces[key[0]], *words))
 
     def kept(self, bridge: Key, key: Key, came: Key | None, frame: Frame) -> Step | None:
         """Return what keeps a bridge from sending a frame by a port."""

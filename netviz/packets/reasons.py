@@ -129,7 +129,9 @@ def _arrived(spot: Spot, before: Spot, facts: Facts) -> Told:
     if facts.relations.is_switch(spot.key) and facts.relations.master(before.key) in (
         facts.relations.fabric(spot.key)
     ):
-        return f"to {spot.link.name} itself", ()
+        return f"to {spot.link.name} itself", _translated(
+            spot, before
+        )  # Where IP's filters see it.
     if spot.key == before.key:
         return "comes back: loopback", ()
     if spot.link.peer and spot.link.peer.key == before.key:

@@ -29,6 +29,7 @@ _SAID = {
     "ct": "ct {key}",
     "fib": "fib {flags} {result}",
     "prefix": "{addr}/{len}",
+    "numgen": "numgen {mode} mod {mod}",
     "map": "{key} map {data}",
     "vmap": "{key} vmap {data}",
     "mangle": "{key} set {value}",
@@ -48,7 +49,8 @@ class Flowing:
     ``family`` is ``inet`` or ``inet6``; ``protocol`` is ``icmp``, ``icmpv6``, ``tcp``, ``udp`` or
     ``arp``; ``kind`` is ``request`` or ``reply`` of a ping and of ARP, ``solicit`` or ``advert`` of
     ND. ``state`` is conntrack's: ``established`` is what answers; ND is ``untracked``. ``status``
-    is what NAT has done: ``snat``, ``dnat``.
+    is what NAT has done: ``snat``, ``dnat``. ``turn`` is which one it gets where a rule deals out
+    (``numgen``). With a ``size`` in bytes it must not be cut.
     """
 
     family: str
@@ -63,6 +65,8 @@ class Flowing:
     kind: str = "request"
     mark: int = 0
     status: frozenset[str] = frozenset()
+    turn: int = 0
+    size: int = 0
 
 
 class Matcher:
@@ -89,6 +93,21 @@ class Matcher:
             hit = self._has(right, found, place)
         return hit if operator in ("==", "in") or hit is None else not hit
 
+    def asked(
+        self, known: tuple[str, object], said: str, packet: Flowing, place: Place
+    ) -> bool | None:
+        """Tell whether a match of iptables' own holds; ``known`` is its option, and what it asks.
+
+        ``said`` is how ``iptables-save`` writes it: ``--ctstate RELATED,ESTABLISHED``.
+        """
+        option, left = known
+        way, _, values = said.lower().rpartition(f"{option} ")
+        some = values.split(",")
+        if way not in ("", "! ") or " " in values or not values or {"snat", "dnat"} & {*some}:
+            return None
+        operator = "!=" if way else "=="
+        return self.holds({"left": left, "op": operator, "right": {"set": some}}, packet, place)
+
     def value(self, told: object, packet: Flowing, place: Place) -> object:
         """Return what an expression gives; `ABSENT` where the packet has no such field."""
         match told:
@@ -110,11 +129,18 @@ class Matcher:
                 values = tuple(self.value(part, packet, place) for part in parts)
                 return ABSENT if ABSENT in values else values
             case {"map": {"key": key, "data": data}}:
-                return self.entry(data, self.value(key, packet, place), place)
+                return self.entry(data, self.dealt(key, packet, place), place)
             case dict() if len(told) == 1 and (operator := next(iter(told))) in _JOINS:
                 first, second = told[operator]
                 return _joined(operator, self.value(first, packet, place), second)
         return None
+
+    def dealt(self, key: object, packet: Flowing, place: Place) -> object:
+        """Return what a map is asked for: by a rule that deals out, whose turn it is."""
+        match key:
+            case {"numgen": {"mod": int(mod), "offset": int(offset)}}:
+                return packet.turn % mod + offset
+        return self.value(key, packet, place)
 
     def entry(self, data: object, found: object, place: Place) -> object:
         """Return what a map has for a value, `ABSENT` where it has nothing."""
@@ -242,7 +268,7 @@ def words(told: object) -> str:
             return f"{first}-{last}"
         case {"concat": [*parts]}:
             return " . ".join(map(words, parts))
-        case [first, dict() as then]:
+        case [first, then] if isinstance(first, int) or isinstance(then, dict):
             return f"{words(first)} : {words(then)}"
         case [*flags]:
             return ",".join(map(str, flags))

@@ -9,20 +9,20 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from heapq import heappop, heappush
 from itertools import count
 from typing import TYPE_CHECKING, NamedTuple
 
 from netviz.explanations import Step
 from netviz.model import OPENED
+from netviz.packets import children
 from netviz.packets.departures import departures
 from netviz.packets.facts import typed
 from netviz.packets.lookup import Stack
 from netviz.packets.pipelines import Pipelines
 from netviz.packets.ports import Bridges, Frame
 from netviz.packets.queues import loses
-from netviz.packets.relations import TUNNELS, Relations, named
+from netviz.packets.relations import TUNNELS, Relations
 from netviz.packets.vlans import Tags, Vlans, tag
 
 if TYPE_CHECKING:
@@ -187,36 +187,16 @@ class Wires:
 
     def _standing(self, place: _Place, link: Interface, below: Key, frame: Frame) -> _Moves:
         """Yield where a frame goes from a device that stands on another one."""
-        tags = place.tags
-        twins = [k for k in self.relations.twins(place.key) if not tags]
         if link.kind == "vlan":
-            yield _Place("out", below, (*tags, tag(link))), None
+            yield _Place("out", below, (*place.tags, tag(link))), None
             return
-        if link.kind == "ipvlan":
-            near = [k for k in twins if frame.many or self.relations.has(k, frame.address)]
-            lone = frame.to == link.mac
-        else:
-            near = [k for k in twins if frame.many or self.links[k].mac == frame.to]
-            lone = False
-        for twin in near:
-            odd = next((k for k in (place.key, twin) if not self._joins(k)), None)
-            yield _Place("in", twin), self._alone(odd) if odd else None
-        if frame.many or not near:
+        leaves = True
+        for twin, alone in () if place.tags else children.beside(self, place.key, frame):
+            yield _Place("in", twin), alone
+            leaves = leaves and bool(frame.many or (alone and alone.holds is False))
+        if leaves:
+            lone = link.kind == "ipvlan" and frame.to == link.mac
             yield _Place("at" if lone else "out", below), None
-
-    def _joins(self, key: Key) -> bool:
-        """Tell whether what stands on a device beside it is joined with it."""
-        own = self.links[key].parameters
-        return "flag" not in own if self.links[key].kind == "ipvlan" else own["mode"] == "bridge"
-
-    def _alone(self, key: Key) -> Step:
-        link, space = self.links[key], self.spaces[key[0]]
-        known = link.kind != "ipvlan"
-        mode = link.parameters.get("mode" if known else "flag")
-        words = ("dev", link.name, "type", link.kind, "mode", "bridge")
-        mend = typed(space, "ip", "link", "set", *words) if known else None
-        text = f"{self.told(key)} is {named(link.kind)} in mode {mode}"
-        return replace(self.shows(key, text, False if known else None), mend=mend)
 
     def _in(self, place: _Place, frame: Frame) -> _Moves:
         _, key, tags = place
@@ -233,14 +213,10 @@ class Wires:
             text = f"{self.told(key)} has no device for VLAN {tags[-1]}"
             yield _Place("at", key), self.shows(key, text)
             return
-        for upper, link in above.items():
-            own = {a.local for a in link.addresses}
-            meant = frame.address in own if link.kind == "ipvlan" else link.mac == frame.to
-            if link.kind != "vlan" and (meant or frame.many):
-                yield _Place("in", upper), None
-            if link.kind != "vlan" and meant and not frame.many:
-                return
-        yield _Place("at", key), None
+        hearing, own = children.above(self, key, frame)
+        yield from ((_Place("in", upper), None) for upper in hearing)
+        if own:
+            yield _Place("at", key), None
 
     def _plugged(self, key: Key, master: Key, tags: Tags, frame: Frame) -> _Moves:
         """Yield where a frame goes that came in at a port."""
@@ -255,8 +231,9 @@ class Wires:
             yield from ((_Place(*to), step) for to, step in departures(self, key, tags, frame))
         elif kind == "bridge":
             tags, outside = self.vlans.entering(key, master, tags)
-            step = self.down(master) or self.bridges.held(key) or outside
             frame = _in_vlan(frame, tags)
+            held = self.bridges.held(key) or self.bridges.locked(key, master, frame)
+            step = self.down(master) or held or outside
             own = self.bridges.owns(master, frame)
             if own or frame.many:
                 left, barred = self.vlans.leaving(master, master, tags)

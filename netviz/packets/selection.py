@@ -12,13 +12,16 @@ from urllib.parse import urlsplit
 
 from netviz.journeys import DELIVERED, LOST, Hop, Journey, Reason
 from netviz.model import Endpoint
+from netviz.packets.children import on_another
 from netviz.packets.headers import address
+from netviz.packets.parts import parts
 from netviz.packets.telling import protocol_of
 from netviz.packets.unsent import NO_ANSWER, NOT_FOUND, unsent
 
 if TYPE_CHECKING:
     from netviz.model import Namespace
     from netviz.packets.facts import Facts, Spot
+    from netviz.packets.sightings import Sighting
     from netviz.packets.tracing import Track
 
 _OF_A_SOURCE = ("-I", "-S", "-B", "--bind", "--interface", "--source", "-g")
@@ -32,6 +35,7 @@ _FAILED = re.compile("error|too long|denied|unreachable|refused|not permitted|in
 _IGMP, _ICMP6 = 2, 58
 _REPLIES = {8: 0, 128: 129}
 _SYN = 2
+_DHCP, _LEASE = b"\x00\x44\x00\x43", b"\x00\x43\x00\x44"  # UDP 68 → 67, and back.
 
 
 class Command(NamedTuple):
@@ -87,11 +91,14 @@ def belonging(seen: Sequence[Track], space: Namespace) -> list[Track]:
     own = {track for track in told if _from(track) == space.id}
     pairs = {frozenset(each.ends) for track in own for each in track.sightings}
     hosts = {end for pair in pairs for end in pair}
+    hosts |= {end for track in own for each in track.sightings for end in _around(each)}
+    leases = any(track.first.mark.startswith(_DHCP) for track in own)
     chosen = own | {
         track
         for track in told
         if any(frozenset(each.ends) in pairs for each in track.sightings)
         or (_is_error(track) and track.first.ends[1] in hosts)
+        or (leases and track.first.mark.startswith(_LEASE))  # For an address that nobody has yet.
     }
     spaces = {space.id} | {each.packet.where.id for it in chosen for each in it.sightings}
     chosen |= {track for track in wanted if _prelude(track) and _from(track) in spaces}
@@ -152,6 +159,11 @@ def unsent_to(
     if lost and NO_ANSWER in why.text:
         hop = lost[-1]
         why = replace(why, text=f"{why}: its question got lost at {hop.where}: {hop.end}")
+    elif NO_ANSWER in why.text and (own := stack.interface(dev)):
+        links, gateway = facts.relations.links, found.gateways[0]
+        owners = (key for key, it in links.items() if gateway in {a.local for a in it.addresses})
+        if apart := on_another(facts.relations, (space.id, own.index), owners):
+            why = replace(why, text=f"{why}: {apart[2]}")
     return dev, why
 
 
@@ -209,6 +221,13 @@ def _prelude(track: Track) -> bool:
 def _is_error(track: Track) -> bool:
     key = track.first.key
     return key[0] == "icmp" and key[3] in ((3, 11) if key[1] == 1 else (1, 2, 3))
+
+
+def _around(sighting: Sighting) -> Iterator[bytes]:
+    """Yield the ends of the tunnels that a packet is in: they hear of it if it gets lost."""
+    for part in parts(sighting.packet) if sighting.depth else ():
+        if part.name in ("IPv4", "IPv6"):
+            yield from (bytes(part.told.src), bytes(part.told.dst))
 
 
 def _chatter(track: Track) -> bool:

@@ -40,13 +40,15 @@ _SENDERS = {
 class Flow:
     """A packet to be sent, where there is no command that sends it.
 
-    ``protocol`` is ``icmp``, ``udp`` or ``tcp``; the latter two need a ``port``. Equivalent to:
-    ``ping -c1 ADDRESS``, ``echo netviz | nc -u ADDRESS PORT``, ``nc -z ADDRESS PORT``.
+    ``protocol`` is ``icmp``, ``udp`` or ``tcp``; the latter two need a ``port``. A ping with a
+    ``size``, in bytes from the IP header on, must not be cut. Equivalent to: ``ping -c1 ADDRESS``,
+    ``echo netviz | nc -u ADDRESS PORT``, ``nc -z ADDRESS PORT``.
     """
 
     to: str
     protocol: str = "icmp"
     port: int | None = None
+    size: int | None = None
 
     def __str__(self) -> str:
         """Return it as one says it: ``udp to 10.1.1.3 port 80``."""
@@ -62,7 +64,9 @@ class Flow:
         except ValueError:
             raise TraceError(f"'{self.to}' is no address", remedy="write one: 10.1.1.3") from None
         if self.protocol == "icmp":
-            return ["ping", "-c1", "-W1", self.to]
+            headers = 28 if family.endswith("INET") else 48
+            large = ["-M", "do", "-s", str(max(self.size - headers, 0))] if self.size else []
+            return ["ping", "-c1", "-W1", *large, self.to]
         if self.protocol not in _SENDERS or not 0 < (self.port or 0) < 1 << 16:
             raise TraceError(
                 f"cannot send '{self.protocol}' to port {self.port}",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from netviz.explanations import Step
 from netviz.net.steps import AddLink
+from netviz.packets import overlays
 from netviz.packets.facts import typed
 from netviz.packets.filters import Flowing
 from netviz.packets.subnets import Subnets
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 _DEEPEST = 3  # Tunnels in tunnels.
 _NUMBERED = ("vxlan", "geneve")
+_BY_ROUTE = ("ipip", "gre")  # Without a remote, they wrap for whom the route names.
+_PLAIN = ("ipip", "sit")
 _ZEROS = "00:00:00:00:00:00"
 
 
@@ -34,7 +37,8 @@ class Tunnels:
     def dig(self, key: Key, frame: Frame) -> Iterator[tuple[Key, Step | None]]:
         """Yield the device at each far end, with what keeps packets from there."""
         link, heard = self._wires.links[key], False
-        remotes = [str(_told(link, "remote") or "")]
+        hop = frame.hop if link.kind in _BY_ROUTE else ""
+        remotes = [str(_told(link, "remote") or hop)]
         if link.kind == "vxlan" and not link.unreal:
             known = self._wires.stacks[key[0]].remotes(link.name, frame.to)
             remotes = [entry.dst for entry in known if entry.dst]
@@ -50,12 +54,13 @@ class Tunnels:
             far, step, source = self._known[key, remote, heard]
             if frame.source and source and self._wires.links[far].parameters.get("learning"):
                 self._heard[far, frame.source] = source
-            yield far, step
+            yield far, overlays.redirected(self._wires, key, frame.to, remote, step)
         if not any(remotes):
             show = typed(self._wires.spaces[key[0]], "bridge", "fdb", "show", "dev", link.name)
             text = f"{link.name} does not know behind which node {frame.to or 'anybody'} is"
             where = self._wires.relations.called(key)
-            yield key, Step(text, False, where, show, self._aimed(key))
+            mend = overlays.aimed(self._wires, key, frame.to) or self._aimed(key)
+            yield key, Step(text, False, where, show, mend)
 
     def _dug(self, key: Key, remote: str, heard: bool) -> tuple[Key, Step | None, str]:
         """Return a tunnel's far end, what keeps packets from there, and from whom they come."""
@@ -90,13 +95,14 @@ class Tunnels:
             return key, replace(last, mend=aimed or last.mend), ""
         finally:
             self._wires.dig = dig
-        for other in there.space.interfaces:
-            if _meets(link, other, there.packet):
-                doubt = next((it for it in inner.steps if it.holds is None), None)
-                return (there.space.id, other.index), doubt, there.packet.source
-        return key, self._unmet(key, there.space), ""
+        met = [it for it in there.space.interfaces if _meets(link, it, there.packet)]
+        if met:
+            other = max(met, key=lambda it: [bool(_told(it, end)) for end in ("remote", "local")])
+            doubt = next((it for it in inner.steps if it.holds is None), None)
+            return (there.space.id, other.index), doubt, there.packet.source
+        return key, self._unmet(key, there.space, there.packet), ""
 
-    def _unmet(self, key: Key, there: Namespace) -> Step:
+    def _unmet(self, key: Key, there: Namespace, packet: Flowing) -> Step:
         """Return that no device at the far end belongs to a tunnel, and what mends it."""
         link, mend = self._wires.links[key], None
         show = typed(there, "ip", "-d", "link", "show", "type", link.kind)
@@ -106,8 +112,12 @@ class Tunnels:
             text = f"has no {kind} device with VNI {_told(link, 'id')}"
         for other in there.interfaces:
             if other.kind == link.kind in _NUMBERED:
-                mend = _anew(there, other, {name: link.parameters[name] for name in ("id", "port")})
+                mend = overlays.renumbered(self._wires, key, (there.id, other.index))
+        if link.kind in _PLAIN:
+            mend = _turned(there, link, packet)
         mend = mend or self._aimed(key)
+        if not mend and link.kind in _PLAIN:
+            mend = _begun(there, link, packet)
         return Step(f"{there.name} {text}", False, there.name, show, mend)
 
     def _aimed(self, key: Key) -> str | None:
@@ -126,14 +136,22 @@ class Tunnels:
         return typed(space, *words, min(ranked)[1]) if ranked else None
 
 
-def _anew(space: Namespace, link: Interface, wanted: dict[str, object]) -> str:
-    """Return what makes a device again with other parameters, which it keeps for its life."""
-    told = {name: value for name, value in link.parameters.items() if name != "link"} | wanted
-    lower = f"{space.name}:{link.lower.name}" if link.lower else None
-    add = AddLink(f"{space.name}:{link.name}", link.kind, told, lower).command()
-    gone = typed(space, "ip", "link", "delete", "dev", link.name)
-    master = ("master", link.master.name) if link.master else ()
-    return f"{gone} && {add} && {typed(space, 'ip', 'link', 'set', link.name, *master, 'up')}"
+def _turned(there: Namespace, link: Interface, packet: Flowing) -> str | None:
+    """Return what turns a tunnel to whom its packets come from, if one there looks elsewhere."""
+    for other in there.interfaces:
+        if other.kind == link.kind and _told(other, "local") == packet.to:
+            words = ("ip", "link", "set", "dev", other.name, "type", link.kind)
+            return typed(there, *words, "remote", packet.source)
+    return None
+
+
+def _begun(there: Namespace, link: Interface, packet: Flowing) -> str | None:
+    """Return what makes the other end of a tunnel, if its name is free."""
+    if link.name in {it.name for it in there.interfaces}:
+        return None
+    ends = {"local": packet.to, "remote": packet.source}
+    add = AddLink(f"{there.name}:{link.name}", link.kind, ends).command()
+    return f"{add} && {typed(there, 'ip', 'link', 'set', link.name, 'up')}"
 
 
 def _told(link: Interface, name: str) -> object:
@@ -142,8 +160,12 @@ def _told(link: Interface, name: str) -> object:
 
 
 def _meets(link: Interface, other: Interface, packet: Flowing) -> bool:
-    """Tell whether a device takes what another one has sent."""
-    if other.kind != link.kind:
+    """Tell whether a device takes what another one has sent.
+
+    Of one for all ends, which is there and down in many a namespace, nobody thinks.
+    """
+    idle = not (other.up or _told(other, "local") or _told(other, "remote"))
+    if other.kind != link.kind or (idle and link.kind in _BY_ROUTE and _told(link, "remote")):
         return False
     if link.kind in _NUMBERED:
         return all(_told(link, name) == _told(other, name) for name in ("id", "port"))

@@ -16,6 +16,7 @@ from netviz.packets.mends import unlooped
 from netviz.packets.ports import Frame
 from netviz.packets.reasons import led
 from netviz.packets.relations import hands_over
+from netviz.packets.sizes import narrow
 from netviz.packets.typed import switch
 
 if TYPE_CHECKING:
@@ -43,9 +44,12 @@ class Walk:
 
     def __init__(self, wires: Wires) -> None:
         self.wires, self.steps = wires, list[Step]()
-        self._gates = Gates(wires.relations, self.add)
-        self.asking = Asking(wires, self._gates)
+        self.gates = Gates(wires.relations, self.add)
+        self.asking = Asking(wires, self.gates)
         self._back = ""
+        self._way: tuple[Key, ...] = ()
+        self._bent: tuple[Key, ...] = ()
+        self._card: Key | None = None
 
     def send(
         self, space: Namespace, packet: Flowing, oif: str | None = None, *, handed: bool = False
@@ -54,7 +58,7 @@ class Walk:
 
         Raises ``EndedError`` where it is nowhere: the last step says why.
         """
-        gates, stack = self._gates, self.wires.stacks[space.id]
+        gates, stack = self.gates, self.wires.stacks[space.id]
         source = None if handed else packet.source or None
         found = stack.route(packet.to, source=source, oif=oif, mark=packet.mark)
         self._routed(space, packet, found)
@@ -77,7 +81,11 @@ class Walk:
             key, suspect, sent = self._carried(space, sent, found)
             space, dev = self.wires.spaces[key[0]], self.wires.links[key].name
             made = _anew(sent)
-            sent = gates.judged(space, "prerouting", gates.came(space, made, dev))
+            came = gates.came(space, made, dev)
+            sent = gates.judged(space, "prerouting", came)
+            # What gets another end as it crosses a bridge is bridged on: it came by a port.
+            bent = sent.to != came.to and gates.netfilter(space, sent)
+            self._bent = self._way[-2:-1] if bent else ()
             if self.wires.stacks[space.id].local(sent.to, dev):
                 self._expected(space, dev, sent)
                 sent = gates.left(space, made, gates.judged(space, "input", sent))
@@ -122,7 +130,7 @@ class Walk:
     def add(self, step: Step) -> None:
         """Take a step. Raises ``EndedError`` where it does not hold."""
         if step.holds is False and not step.mend:
-            step = replace(step, mend=self._gates.undone)
+            step = replace(step, mend=self.gates.undone)
         self.steps.append(replace(step, text=self._back + step.text))
         if step.holds is False:
             raise EndedError
@@ -182,12 +190,20 @@ class Walk:
         show = typed(space, "sysctl", wide)
         if not on:
             text = f"{packet.to} is not {space.name}'s own, and it does not forward: {wide} is 0"
-            mend = typed(space, "sysctl", "-w", f"{wide}=1")
+            mend = self._due(space, dev, packet) or typed(space, "sysctl", "-w", f"{wide}=1")
             self._ends(Step(text, on, f"{space.name}:{dev}", show, mend))
         self._routed(space, packet, found, dev)
         self._expected(space, dev, packet)
         self.add(Step(f"{space.name} forwards: {wide} is 1", True, space.name, show))
         return found
+
+    def _due(self, space: Namespace, dev: str, packet: Flowing) -> str | None:
+        """Return what gives a tunnel's end the address that the other end calls its peer's."""
+        known = (address for link in self.wires.links.values() for address in link.addresses)
+        if any((it.local, it.peer) == (packet.source, packet.to) for it in known):
+            words = (packet.to, "peer", packet.source, "dev", dev)
+            return typed(space, "ip", "address", "add", *words)
+        return None
 
     def _expected(self, space: Namespace, dev: str, packet: Flowing) -> None:
         """See whether a namespace takes a packet with this source from there."""
@@ -221,7 +237,7 @@ class Walk:
             self.add(step)
         if answer.mac is None:
             raise EndedError
-        frame = Frame(answer.mac, self.wires.links[key].mac, packet.to, packet)
+        frame = Frame(answer.mac, self.wires.links[key].mac, packet.to, packet, hop=gateway)
         reached = self.wires.reach(key, frame)
         takers = [it for it in reached.values() if not it.beyond and self.wires.takes(it, frame)]
         got = min(takers, key=lambda it: (not it.real, it.trouble is not None), default=None)
@@ -231,7 +247,13 @@ class Walk:
             self.add(got.trouble)
         if len(got.way) > 1:
             self.add(self._joined(got.way))
-        return got.key, answer.suspect, self._gates.bridged(got.way, packet)
+        self._card = self._card or key
+        if too_small := narrow(self.wires, got.way, packet.size, self._card):
+            self._ends(too_small)
+        port, self._way = got.way[1:2], got.way
+        if port and port == self._bent and not self.wires.links[port[0]].port.get("hairpin"):
+            self._ends(self._hairpin(port[0]))
+        return got.key, answer.suspect, self.gates.bridged(got.way, packet)
 
     def _joined(self, way: tuple[Key, ...]) -> Step:
         """Return by which devices a frame goes."""
@@ -245,6 +267,13 @@ class Walk:
         text = f"{names[0]} is joined with {names[-1]}"
         text += f" by {', '.join(names[1:-1])}" if names[1:-1] else ""
         return replace(step, text=text, command=show)
+
+    def _hairpin(self, port: Key) -> Step:
+        space, name = self.wires.spaces[port[0]], self.wires.links[port].name
+        text = f"{self.wires.told(port)} sends nothing back to where it came from: hairpin is off"
+        show = typed(space, "bridge", "-d", "link", "show", "dev", name)
+        mend = typed(space, "bridge", "link", "set", "dev", name, "hairpin", "on")
+        return Step(text, False, self.wires.told(port), show, mend)
 
     def _astray(
         self, key: Key, reached: dict[Key, Arrival], got: Arrival | None, suspect: Step | None

@@ -145,6 +145,9 @@ class _Sorting:
         edge = [each for each in plain if each[1].kind != "loopback"]
         wired = [it for it in edge if gid(it[0]) in self.wired or it[0] in self.under]
         inward = [each for each in wired if self._leads_in(each[0])]
+        if space.id in self.hosts:  # What the host itself has on such a card stands there, too.
+            cards = {key for key, _ in inward}
+            inward += [it for it in edge if it[1].lower and it[1].lower.key in cards - {it[0]}]
         edge = [each for each in edge if each not in inward]
         root, hosts = space.id == self.root, self._is_host(space.id)
         block = Block(

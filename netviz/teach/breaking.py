@@ -1,6 +1,6 @@
 """Break a lab that works, and judge whether it was mended: by what reaches what, and nothing else.
 
-Before anything is broken, echo requests tell which pairs of a namespace and an address work. Then
+Before anything is broken, echo requests, and calls if some are named, tell which pairs work. Then
 faults are tried, in an order that the seed chooses, until one of them costs a pair; what cost none
 is taken back. How the learner mends it is her business: it is mended when all pairs work again.
 
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 from random import Random
@@ -28,7 +28,7 @@ from netviz.net.quiet import quietly
 from netviz.net.steps import ROOT
 from netviz.net.worker import aside, interrupts_wait
 from netviz.teach.checks import Line, Result
-from netviz.teach.echoes import Pair, answered
+from netviz.teach.echoes import Pair, answered, called
 from netviz.teach.faults import Fault, Place, faults
 from netviz.teach.places import Lab
 from netviz.teach.progress import note
@@ -98,26 +98,35 @@ class Broken:
 
 @quietly()  # A picture that lives would tell it.
 def break_something(
-    seed: int | str | None = None, level: int = 1, *, shown_by: str | None = None
+    seed: int | str | None = None,
+    level: int = 1,
+    *,
+    shown_by: str | None = None,
+    calls: Iterable[str] = (),
 ) -> Broken:
     """Put one fault into the lab, and return what no longer works.
 
     The same ``seed`` breaks the same thing in the same lab; where none is given, the environment's
     ``NETVIZ_SEED`` is one, for a whole class. A fault of level 1 is seen in the picture, of level
     2 in a table; on level 3 what one looks at first is as it should be. With ``shown_by`` it is one
-    that a certain command shows: ``"bridge"``, ``"ip link"``, ``"ip route"``. What an earlier call
-    broke is taken back first, unless something was changed since. ``undo`` takes back the fault,
-    and all that was done since.
+    that a certain command shows: ``"bridge"``, ``"ip link"``, ``"ip route"``. With ``calls``, TCP
+    ports such as ``"10.96.0.10:80"``, it counts as well who can call them, and a fault may cost
+    nothing else. What an earlier ``break_something`` broke is taken back first, unless something
+    was changed since. ``undo`` takes back the fault, and all that was done since.
 
     Raises ``ExerciseError`` where there is no such fault, nothing works, or nothing of that level
     breaks anything: then nothing is broken; ``SandboxError`` outside a lab.
     """
     must_be_inside("break something")
-    chosen = _chosen(level, shown_by)
+    chosen, ports = _chosen(level, shown_by), tuple(calls)
+    for each in ports:
+        if not called(each):
+            remedy = "write an address and a TCP port: 10.96.0.10:80"
+            raise ExerciseError(f"'{each}' cannot be called", remedy=remedy)
     _take_back_latest()
     seed = os.environ.get("NETVIZ_SEED") or None if seed is None else seed
     chance = Random(None if seed is None else str(seed))
-    works = answered(_pairs(snapshot(), chance), _PATIENCE)
+    works = answered(_pairs(snapshot(), chance, ports), _PATIENCE)
     if not works:
         raise ExerciseError(
             "nothing works here that could be broken: no namespace reaches any address",
@@ -174,8 +183,8 @@ def _chosen(level: int, shown_by: str | None) -> list[Fault]:
     raise ExerciseError(what, remedy=f"there are: {', '.join(told)}")
 
 
-def _pairs(network: Snapshot, chance: Random) -> list[Pair]:
-    """Return who is asked for what: every namespace for every address, or a part of that."""
+def _pairs(network: Snapshot, chance: Random, calls: Sequence[str] = ()) -> list[Pair]:
+    """Return who is asked for what: every namespace for every address, or a part, and each call."""
     known: dict[str, list[str]] = {space.name: [] for space in Lab(network, ()).spaces}
     for space, link in network:
         if space.name in known:
@@ -184,7 +193,8 @@ def _pairs(network: Snapshot, chance: Random) -> list[Pair]:
     # Those of others first: what a namespace no longer reaches of its own is less to be seen.
     pairs = [(where, to) for where, own in known.items() if own for to in everything]
     pairs = chance.sample(pairs, min(len(pairs), _MOST_PAIRS))
-    return sorted(pairs, key=lambda pair: (pair[1] in known[pair[0]], pair))
+    told = [(where, call) for where, own in known.items() if own for call in calls]
+    return told + sorted(pairs, key=lambda pair: (pair[1] in known[pair[0]], pair))
 
 
 @interrupts_wait()  # Whatever is broken is known of.

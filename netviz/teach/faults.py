@@ -81,13 +81,19 @@ class Fault:
             here, know = spaces[words["ns"]], words.get("bare")
             with suppress(KeyError):  # A word that this place does not have.
                 (look,), breaks, mends = (
-                    tuple(Typed(here, Template(line).substitute(words)) for line in lines)
+                    tuple(Typed(here, line) for line in _written(lines, words))
                     for lines in ([self.look], self.breaks, self.mends)
                 )
                 learned = (it for it in lab.spaces if know in {n.to for n in it.neighbours})
                 then = Template(self.then).substitute(words)
                 forgets = tuple(Typed(each, then) for each in learned if then)
                 yield Place(look, Template(self.cause).substitute(words), breaks, mends, forgets)
+
+
+def _written(lines: Sequence[str], words: Words) -> Iterator[str]:
+    """Yield the commands; a word may be several."""
+    for line in lines:
+        yield from Template(line).substitute(words).split("\n")
 
 
 @cache

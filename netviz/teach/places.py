@@ -7,18 +7,21 @@ cannot be typed there.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import ip_address, ip_interface
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 from netviz.changes import FORWARDING
 from netviz.net.lasting import unswitched
-from netviz.net.parameters import unusual, words
 from netviz.net.routes import route_words
 from netviz.net.steps import ROOT
 from netviz.packets.lookup import Stack
+from netviz.packets.overlays import anew
+from netviz.packets.rules import words as rule_words
+from netviz.teach.echoes import called
 
 if TYPE_CHECKING:
     from netviz.model import Interface, Namespace, Route, Snapshot
@@ -28,6 +31,7 @@ Words = dict[str, str]
 _MAIN = 254
 _NAMED = ("root", "name")
 _TABLE = "firewall"
+_EVERYBODY = "00:00:00:00:00:00"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +40,16 @@ class Lab:
 
     network: Snapshot
     pairs: tuple[Pair, ...]
+
+    @property
+    def echoes(self) -> tuple[Pair, ...]:
+        """Return those of the pairs that are no calls."""
+        return tuple(pair for pair in self.pairs if not called(pair[1]))
+
+    @property
+    def calls(self) -> list[tuple[str, int]]:
+        """Return the addresses and the ports that somebody calls."""
+        return sorted({call for _, to in self.pairs if (call := called(to))})
 
     @property
     def spaces(self) -> list[Namespace]:
@@ -97,6 +111,11 @@ def ports(lab: Lab) -> Iterator[Words]:
 def bridges(lab: Lab) -> Iterator[Words]:
     """Yield the bridges."""
     return lab.links(lambda link: link.kind == "bridge")
+
+
+def macvlans(lab: Lab) -> Iterator[Words]:
+    """Yield the macvlans that reach others on their card."""
+    return lab.links(lambda it: it.kind == "macvlan" and it.parameters.get("mode") == "bridge")
 
 
 def loopbacks(lab: Lab) -> Iterator[Words]:
@@ -161,22 +180,32 @@ def stations(lab: Lab) -> Iterator[Words]:
 
 
 def far_stations(lab: Lab) -> Iterator[Words]:
-    """Yield whom a VXLAN has learned to be behind a ``remote``."""
+    """Yield whom a VXLAN knows to be behind a ``remote``: it has learned it, or was told."""
     for space in lab.spaces:
-        for entry in (it for it in space.fdb if it.dst and not it.state):
+        for entry in (it for it in space.fdb if it.dst and it.mac != _EVERYBODY):
             told = {"dev": entry.dev, "mac": entry.mac, "remote": str(entry.dst)}
             yield {"ns": space.name} | told | lab.stranger(space, entry.dst)
 
 
 def tunnels(lab: Lab) -> Iterator[Words]:
-    """Yield each VXLAN; ``said`` is what makes one with the number ``wrong`` of it."""
+    """Yield each VXLAN; ``again`` are commands that make one with the number ``wrong`` of it."""
     for space in lab.spaces:
         for link in (it for it in space.interfaces if it.kind == "vxlan"):
             number: Any = link.parameters["id"]
-            said = [*words("vxlan", unusual("vxlan", {**link.parameters, "id": number + 1}))]
-            said += ["dev", link.lower.name] if link.lower else []
-            told = {"vni": str(number), "wrong": str(number + 1), "mac": str(link.mac)}
-            yield _link(space, link) | told | {"said": " ".join(said)}
+            lines = anew(replace(space, name=ROOT, held_by="root"), link, {"id": number + 1})
+            told = {"vni": str(number), "wrong": str(number + 1), "again": "\n".join(lines)}
+            yield _link(space, link) | told
+
+
+def remotes(lab: Lab) -> Iterator[Words]:
+    """Yield each tunnel of IP in IP, or of GRE; ``wrong`` is beside its ``remote``, and nobody."""
+    for space in lab.spaces:
+        for link in (it for it in space.interfaces if it.up and it.kind in ("ipip", "sit", "gre")):
+            if remote := link.parameters.get("remote"):
+                near = (ip_interface(f"{ip_address(remote) + n}/32").network for n in range(1, 9))  # type: ignore[arg-type]
+                wrong = next(str(it[0]) for it in near if not lab.inside(it))
+                told = {"kind": link.kind, "remote": str(remote), "wrong": wrong}
+                yield _link(space, link) | told
 
 
 def typed_routes(lab: Lab) -> Iterator[Words]:
@@ -200,7 +229,7 @@ def _routes(lab: Lab, fits: Callable[[Route], bool]) -> Iterator[Words]:
 def ways(lab: Lab) -> Iterator[Words]:
     """Yield how a namespace reaches an address elsewhere: by which ``dev`` and next ``hop``."""
     stacks = {space.name: (space, Stack(space)) for space in lab.spaces}
-    for where, to in (pair for pair in lab.pairs if pair[0] in stacks):
+    for where, to in (pair for pair in lab.echoes if pair[0] in stacks):
         space, stack = stacks[where]
         way = stack.route(to)
         if way.devices and not stack.local(to):
@@ -220,7 +249,7 @@ def bridged(lab: Lab) -> Iterator[Words]:
     """Yield each address that somebody reaches, in each namespace with a bridge."""
     for space in lab.spaces:
         if any(link.kind == "bridge" for link in space.interfaces):
-            yield from (_toward(space, to) for to in sorted({to for _, to in lab.pairs}))
+            yield from (_toward(space, to) for to in sorted({to for _, to in lab.echoes}))
 
 
 def routers(lab: Lab) -> Iterator[Words]:
@@ -233,9 +262,34 @@ def routers(lab: Lab) -> Iterator[Words]:
 
 def masquerades(lab: Lab) -> Iterator[Words]:
     """Yield each rule that changes sources: ``said`` is where it stands."""
+    return _rules(lab, "masquerade", "snat")
+
+
+def leading(lab: Lab) -> Iterator[Words]:
+    """Yield each rule that leads calls elsewhere: ``asks`` is what it asks of a packet."""
+    return _rules(lab, "dnat") if lab.calls else iter(())
+
+
+def accepting(lab: Lab) -> Iterator[Words]:
+    """Yield each rule that lets something pass, where there are calls."""
+    return _rules(lab, "accept") if lab.calls else iter(())
+
+
+def _rules(lab: Lab, *verdicts: str) -> Iterator[Words]:
     for space in lab.spaces:
         rules: list[Any] = [it["rule"] for it in space.nft if "rule" in it]
         for rule in rules:
-            if any("masquerade" in it or "snat" in it for it in rule["expr"]):
+            if any(verdict in it for verdict in verdicts for it in rule["expr"]):
                 said = " ".join(rule[it] for it in ("family", "table", "chain"))
-                yield {"ns": space.name, "said": said, "handle": str(rule["handle"])}
+                asks = rule_words({"expr": [it for it in rule["expr"] if "match" in it]})
+                near = next(iter(re.findall(r"\d+(?:\.\d+){3}", repr(rule["expr"][-1]))), None)
+                told = {"said": said, "handle": str(rule["handle"]), "asks": asks}
+                nobody = (wrong for each in lab.spaces if (wrong := lab.stranger(each, near)))
+                yield {"ns": space.name} | told | next(nobody, {})
+
+
+def thoroughfares(lab: Lab) -> Iterator[Words]:
+    """Yield each ``port`` that is called, in each namespace that forwards."""
+    for space in lab.spaces:
+        if Stack(space).forwards("inet", "all"):
+            yield from (_toward(space, to) | {"port": str(port)} for to, port in lab.calls)

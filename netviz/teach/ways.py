@@ -30,10 +30,18 @@ _PATIENCE = 2.0
 _SILENCE = "no reply within two seconds"
 
 
-def routes(place: str, to: str, *, via: str | None = None, dev: str | None = None) -> Condition:
+def routes(
+    place: str,
+    to: str,
+    *,
+    via: str | None = None,
+    dev: str | None = None,
+    protocol: str | None = None,
+) -> Condition:
     """Hold when a namespace would send to an address, by this gateway and this device if told.
 
-    Equivalent to: ``ip route get TO``. Nothing is sent.
+    ``protocol`` is who made the route: ``"bird"``. Equivalent to: ``ip route get TO``. Nothing is
+    sent.
     """
 
     def look(found: Namespace, _: Snapshot) -> Difference:
@@ -42,6 +50,9 @@ def routes(place: str, to: str, *, via: str | None = None, dev: str | None = Non
             raise ExerciseError(f"a snapshot cannot tell: {way.doubt}")
         if way.refusal:
             return f"{place} has no way there: {way.refusal}"
+        made = way.route.protocol if way.route else ""
+        if protocol not in (None, made):
+            return f"the route there is of protocol {made}"
         hops = list(zip(way.devices, way.gateways, strict=True))
         if any(via in (None, gateway) and dev in (None, out) for out, gateway in hops):
             return None
@@ -49,6 +60,7 @@ def routes(place: str, to: str, *, via: str | None = None, dev: str | None = Non
         return f"the way leads by {' or '.join(told)}"
 
     words = [f"routes {to}", *([f"via {via}"] if via else []), *([f"by {dev}"] if dev else [])]
+    words += [f"as {protocol} says"] if protocol else []
     return Condition(f"{place} {' '.join(words)}", within(place, look))
 
 

@@ -213,10 +213,13 @@ def test_engine_begins_without_containers(told: dict) -> None:
 def test_each_namespace_has_an_engine_of_its_own(someone: Someone) -> None:
     told = someone.python(f"""{BEGIN}
 typed("ip netns add host1; ip -n host1 link set lo up")
+typed("mkdir -p /etc/netns/host1/docker")
+with open("/etc/netns/host1/docker/daemon.json", "w") as file:
+    json.dump({{"bip": "172.20.0.1/16"}}, file)
 with service("docker", "host1") as other:
     typed("ip netns exec host1 docker run --name c1 -td nginx")
     print(typed("ip netns exec host1 docker ps --format '{{{{.Names}}}} there'"))
-    print(typed("ip netns exec host1 brctl show"), other)
+    print(typed("ip netns exec host1 brctl show; ip -n host1 address show docker0"), other)
 print(typed("docker ps --format '{{{{.Names}}}} here'; brctl show"), other)
 """)
     assert "c1 there" in told
@@ -224,6 +227,7 @@ print(typed("docker ps --format '{{{{.Names}}}} here'; brctl show"), other)
     assert len(re.findall("^docker0", told, re.MULTILINE)) == 2
     assert len(re.findall(r"\bveth[0-9a-f]{7}\b", told)) == 1
     assert "docker in host1: running" in told
+    assert "inet 172.20.0.1/16 " in told
     assert "docker in host1: not running" in told
 
 

@@ -47,7 +47,7 @@ def run(lab: Notebook, number: str, *, other: str = r"(?!)") -> Said:
     for source in chosen.sources:
         if number >= "08" and source.startswith("nv.reset()"):
             different = [it for it in differences(lab) if not re.search(other, it)]
-            assert different == [], f"{source}\nwould be emptied, and its script builds another"
+            assert different == [], f"before {source!r} its script builds another: {different}"
         said.append((source, say(lab, source)))
         if source == "nv.mended()":
             assert "✗" in said[-1][1]

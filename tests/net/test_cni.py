@@ -113,6 +113,29 @@ def test_namespace_may_be_any_path_and_the_interface_have_any_name() -> None:
         run.kill()
 
 
+def test_plugin_on_a_node_builds_there_and_remembers_there() -> None:
+    sh("ip netns add node1; ip netns add node2")
+    told = {"cniVersion": "1.0.0", "name": "pods", **BRIDGE}
+    nets = [nv.cni(told, node=node) for node in ("node1", "node2")]
+    for net, pod in zip(nets, ("pod1", "pod2"), strict=True):
+        assert net.add(pod).ips[0]["address"] == "10.9.0.2/24"  # Neither knows of the other.
+        assert pod in json.dumps(net.check(pod).interfaces)
+    assert "cni0" in sh("ip -n node1 link") + sh("ip -n node2 link")
+    assert "cni0" not in sh("ip link")
+    assert repr(nets[0]) == "network pods on node1: bridge"
+    assert repr(nets[0].calls[0]).startswith(
+        "nsenter --net=/run/netns/node1 env CNI_COMMAND=ADD CNI_CONTAINERID=pod1 "
+    )
+    nets[0].delete("pod1")
+    assert addresses("pod1") == []
+    assert addresses("pod2") == ["10.9.0.2/24"]
+    with pytest.raises(nv.TopologyError, match="node1' is no node"):
+        nv.cni(told, node="../node1")
+    sh("ip netns delete node2")
+    with pytest.raises(nv.ComponentError, match="'bridge' answers ADD of 'pod1' with no code"):
+        nv.cni(told, node="node2").add("pod1")
+
+
 def test_arguments_reach_the_plugins() -> None:
     net = network(BRIDGE)
     net.add("pod1", args="IgnoreUnknown=1;IP=10.9.0.77")

@@ -84,6 +84,22 @@ for n in 1 2; do
 done
 """
 
+# Over netviz.nodes(2, 1), instead of its routes: what flannel's daemon makes of two nodes.
+FLANNEL = """
+for n in 1 2; do
+    far=$((3 - n))
+    ip -n node$n route flush protocol boot
+    ip -n node$n link add flannel.1 address 02:00:00:00:00:0$n \
+        type vxlan id 1 dstport 8472 local 192.168.1.$n dev eth0 nolearning
+    ip -n node$n address add 10.244.$n.0/32 dev flannel.1
+    ip -n node$n link set flannel.1 up
+    ip -n node$n route add 10.244.$far.0/24 via 10.244.$far.0 dev flannel.1 onlink
+    ip -n node$n neighbour add 10.244.$far.0 lladdr 02:00:00:00:00:0$far dev flannel.1 \
+        nud permanent
+    bridge -n node$n fdb add 02:00:00:00:00:0$far dev flannel.1 dst 192.168.1.$far
+done
+"""
+
 
 def _over_vxlan(one: int, two: int) -> Road:
     return [

@@ -371,7 +371,7 @@ def test_what_iptables_asks_is_unknown_only_where_it_matters() -> None:
         iptables-nft -t nat -A DOCKER ! -i eth2 -p tcp -m tcp --dport 8080 -j DNAT --to 10.1.2.2:80
         iptables-nft -t nat -A POSTROUTING -s 10.1.1.0/24 ! -o eth1 -j MASQUERADE
         iptables-nft -A FORWARD -p udp -m comment --comment why -j REJECT
-        iptables-nft -A FORWARD -m conntrack --ctstate INVALID -j DROP'""")
+        iptables-nft -A FORWARD -m ttl --ttl-lt 9 -j DROP'""")
     filters = Filters(spaces()["router"])
     ping, web = begun(FLOWS[0]), replace(begun(FLOWS[4]), iif="eth1")
     assert filters.judge("prerouting", replace(ping, iif="eth1")) == Judgement(
@@ -379,18 +379,40 @@ def test_what_iptables_asks_is_unknown_only_where_it_matters() -> None:
     )
     left = filters.judge("postrouting", replace(ping, oif="eth2"))
     assert (left.packet.source, left.doubt) == ("10.1.2.1", None)
-    assert "'xt match \"addrtype\"'" in str(filters.judge("prerouting", web).doubt)
+    assert "'xt target \"DNAT\"'" in str(filters.judge("prerouting", web).doubt)
     onward = filters.judge("forward", replace(ping, iif="eth1", oif="eth2"))
     assert (onward.dropped, onward.doubt) == (
         None,
-        "a snapshot cannot tell if 'xt match \"conntrack\"' holds"
-        " in table ip filter, chain FORWARD",
+        "a snapshot cannot tell if 'xt match \"ttl\"' holds in table ip filter, chain FORWARD",
     )
     asked = filters.judge("forward", replace(begun(FLOWS[2]), iif="eth1", oif="eth2"))
     assert asked.dropped
     assert str(asked.reason).endswith(
         ': meta l4proto udp xt match "comment" counter xt target "REJECT"'
     )
+
+
+@pytest.mark.parametrize(
+    ("asked", "new", "answer"),
+    [
+        ("--ctstate RELATED,ESTABLISHED", True, False),
+        ("! --ctstate ESTABLISHED", False, True),
+        ("--ctstate NEW,ESTABLISHED", False, False),
+        ("--ctstate SNAT", None, None),
+        ("--ctstate NEW --ctproto 6", None, None),
+    ],
+)
+def test_which_state_iptables_asks_for_is_known(
+    asked: str, new: bool | None, answer: bool | None
+) -> None:
+    sh(ROUTER)
+    sh(f"""ip netns exec router sh -ec '
+        iptables-nft -P FORWARD DROP
+        iptables-nft -A FORWARD -m conntrack {asked} -m comment --comment "a -j b" -j ACCEPT'""")
+    packet = replace(begun(FLOWS[0]), iif="eth1", oif="eth2")
+    filters = Filters(spaces()["router"])
+    assert filters.judge("forward", packet).dropped is new
+    assert filters.judge("forward", replace(packet, state="established")).dropped is answer
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from net.switches import host, on, pod
-from packets.roads import VXLAN
+from packets.roads import FLANNEL, VXLAN
 
 import netviz
 from netviz.changes import changes
@@ -56,6 +56,11 @@ def uplink() -> Topology:
     return net
 
 
+def flannel() -> None:
+    netviz.nodes(2, 1).up()
+    sh(FLANNEL)
+
+
 def switches() -> None:
     """Build two switches of Open vSwitch, each with two access ports of one VLAN."""
     host()
@@ -65,6 +70,13 @@ def switches() -> None:
             pod(f"net{number}", f"10.1.1.{number}", bridge, tag)
 
 
+SHARED = """ip link add wire type veth peer far; ip link set wire up; ip link set far up
+for n in 1 2; do
+    ip netns add net$n; ip -n net$n link set lo up
+    ip link add link wire name eth0 netns net$n type macvlan mode bridge
+    ip -n net$n address add 10.1.1.$n/24 dev eth0; ip -n net$n link set eth0 up
+done
+"""
 NETWORKS: dict[str, Callable[[], object]] = {
     "two hosts": lambda: netviz.two_hosts().up(),
     "bridge": lambda: netviz.bridge(3).up(),
@@ -73,6 +85,8 @@ NETWORKS: dict[str, Callable[[], object]] = {
     "Docker": lambda: uplink().up(),
     "nodes": lambda: netviz.nodes(2, 2).up(),
     "VXLAN": lambda: sh(VXLAN),
+    "flannel": flannel,
+    "macvlan": lambda: sh(SHARED),
     "Open vSwitch": switches,
 }
 

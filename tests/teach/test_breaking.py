@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import pytest
-from net.oracle import sh
+from net.oracle import can, sh
 
 import netviz
 from netviz.changes import changes
@@ -323,6 +323,41 @@ def test_echoes_tell_both_families_and_what_is_gone() -> None:
     sh("ip -n net2 address add fd00::2/64 dev veth1 nodad")
     pairs = [("net1", "10.1.1.2"), ("net2", "fd00::1"), ("net1", "10.9.9.9"), ("net9", "10.1.1.1")]
     assert answered(pairs, 1.0 if not answered(pairs[:2], 3.0) else 0.2) == tuple(pairs[:2])
+
+
+def service() -> str:
+    """Build a cluster with a Service and a policy; return who is called."""
+    netviz.nodes(2, 1).up()
+    sh("""ip netns exec node1 nft -f - <<'END'
+table ip services { chain prerouting { type nat hook prerouting priority dstnat
+    ip daddr 10.96.0.10 tcp dport 80 dnat to numgen random mod 1 map { 0 : 10.244.2.2 }
+}; }
+table ip policies { chain forward { type filter hook forward priority filter
+    ip daddr 10.244.2.2 tcp dport 80 accept
+    ip daddr 10.244.2.2 tcp dport 1-1000 drop
+}; }
+END
+ip netns exec node2-pod1 busybox httpd -p 80""")
+    return "10.96.0.10:80"
+
+
+@pytest.mark.skipif(not can("command -v busybox"), reason="no busybox was installed or fetched")
+def test_calls_count_where_they_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    call = service()
+    assert answered([("node1-pod1", call), ("node2-pod1", call)], 0.3) == (("node1-pod1", call),)
+    for name in [it.name for it in faults() if it.look.startswith("nft list chain")]:
+        only(monkeypatch, name)
+        with pytest.raises(ExerciseError, match="costs this lab anything"):
+            break_something(seed=1, level=3)
+        before = snapshot()
+        broken = break_something(seed=1, level=3, shown_by="nft list chain", calls=[call])
+        assert (broken.fault.name, broken.lost) == (name, (("node1-pod1", call),))
+        assert not mended()
+        sh("\n".join(step.command() for step in broken.back))
+        assert mended(), name
+        assert left(before) == []
+    with pytest.raises(ExerciseError, match="' cannot be called"):
+        break_something(level=3, calls=["10.96.0.10"])
 
 
 def test_taken_back_exactly_even_when_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -256,6 +256,9 @@ def test_route_is_told_with_its_gateway_and_device(host):
     wrong = routes("net1", "10.2.2.2", via="10.1.1.2")
     assert difference(wrong) == "the way leads by veth0 via 10.1.1.254"
     assert difference(routes("net1", "10.1.1.7", dev="lo")) == "the way leads by veth0"
+    ours = routes("net1", "10.1.1.7", protocol="bird")
+    assert ours.claim == "net1 routes 10.1.1.7 as bird says"
+    assert difference(ours) == "the route there is of protocol kernel"
     assert difference(routes("net2", "10.1.1.1")) == "net2 has no way there: no route"
 
 

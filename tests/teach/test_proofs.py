@@ -30,10 +30,12 @@ SPOKEN_OF = {
     "FDB entry to a wrong port": "FDB: .* is behind",
     "wrong neighbour": "02:00:00:00:00:99",
     "duplicate address": "nobody here has it",
-    **dict.fromkeys(("VXLAN to a wrong remote", "wrong gateway", "detour"), NOBODY),
+    "VXLAN to a wrong remote": f"{NOBODY}|FDB has .*, but it is behind",
+    **dict.fromkeys(("wrong gateway", "detour"), NOBODY),
     "wrong source NAT": f"back: .*{NOBODY}",
     **dict.fromkeys(("interface down", "port down", "bridge down", "loopback down"), "is down"),
     "ARP off": "ARP",
+    "macvlan alone": "macvlan in mode private",
     "port unplugged": "no port|nobody on",
     "VXLAN with a wrong VNI": "VNI|nobody on",
     "source NAT gone": "no route",
@@ -51,6 +53,8 @@ SPOKEN_OF = {
 }
 # Where no one command is known to whoever explains.
 NO_MEND = {"duplicate address"}
+# Of kinds that not every kernel has: tests/own/ proves them.
+ELSEWHERE = {"tunnel to a wrong remote"}
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +119,7 @@ def test_mend_that_is_explained_makes_progress(name: str, proofs: Callable[[str]
 
 def test_every_fault_breaks_one_of_the_networks(proofs: Callable[[str], Told]) -> None:
     proved = {told["fault"] for name in NETWORKS for told in proofs(name)}
-    assert proved == {fault.name for fault in faults()}
+    assert proved | ELSEWHERE == {fault.name for fault in faults()}
     assert len(proved) >= 20
 
 
