@@ -22,11 +22,9 @@ import figures
 import lessons
 import nbformat
 import terms
-from coming import COMING
 from runs import executed
 from sphinx.cmd.build import main as sphinx
 
-import netviz
 from netviz.cli import main as program
 from netviz.lab.lessons import published, question
 from netviz.lab.resources import notebooks
@@ -97,22 +95,12 @@ def _numbered(path: Path) -> str:
 
 
 def _map() -> Iterator[str]:
-    """Yield an entry for each lesson of the course, those that are still to come among them."""
-    entries = {}
+    """Yield an entry for each lesson: its picture, its number and what it asks."""
     for path in published(notebooks()):
         picture = (path.parent / "pictures" / f"{path.stem}.svg").read_text(encoding="utf-8")
-        href = f"lessons/{path.stem}.html"
-        entries[path.stem[:2]] = _entry(path.stem[:2], question(path), picture, href)
-    for number, (asked, net) in COMING.items():
-        entries.setdefault(number, _entry(number, asked, netviz.draw(net).svg, None))
-    yield from (entries[number] for number in sorted(entries))
-
-
-def _entry(number: str, asked: str, picture: str, href: str | None) -> str:
-    drawn = figures.inline(picture, silent=True)
-    name = f"<b>{number}</b> {escape(asked)}"
-    told = f'<a href="{href}">{name}</a>' if href else f"<span>{name}</span> <i>still to come</i>"
-    return f'<li class="nv-{"there" if href else "coming"}"><div>{drawn}</div><p>{told}</p></li>'
+        name = f"<b>{path.stem[:2]}</b> {escape(question(path))}"
+        told = f'<p><a href="lessons/{path.stem}.html">{name}</a></p>'
+        yield f"<li><div>{figures.inline(picture, silent=True)}</div>{told}</li>"
 
 
 def lay_commands(folder: Path) -> None:

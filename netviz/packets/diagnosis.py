@@ -49,9 +49,9 @@ def diagnose(
     Equivalent to: ``ip route get``, ``ip neighbour``, ``bridge fdb`` and ``nft list ruleset`` in
     each namespace on the way there and back. Where a rule deals out (``numgen``), each turn is
     tried: what is told is the first that breaks. With a ``size``, in bytes from the IP header on,
-    it is not to be cut. ``listens`` tells what no snapshot has: whether a
-    program waits at a port of a namespace's address, or, of ``icmp`` and ``icmpv6``, whether pings
-    are answered there, which is believed where nobody tells. Raises ``TraceError`` for what is no
+    it is not to be cut. ``listens`` tells what no snapshot has: whether a program waits at a port
+    of a namespace's address; of ``icmp`` and ``icmpv6``, whether pings are answered there; of
+    ``ttl``, whether what it sends outlives so many routers. Raises ``TraceError`` for what is no
     namespace, no address, no protocol, or has no port.
     """
     to, _, dev = to.partition("%")
@@ -67,19 +67,28 @@ def diagnose(
     ports = (None, None) if proto == "icmp" else (_SPORT, port)
     wires.dig = Tunnels(wires).dig
     packet = replace(Flowing(family, "", to, name, *ports), size=size)
+    walks = [
+        Walk(wires, lambda space, routers: listens(space, "", "ttl", routers))
+        for _ in range(_turns(network))
+    ]
+    return _told(question, _each_turn(walks, space, packet, dev or None, listens))
+
+
+def _each_turn(
+    walks: list[Walk], space: Namespace, packet: Flowing, dev: str | None, listens: Listens
+) -> tuple[Step, ...]:
+    """Return the steps of the first turn that breaks, or else of the first, and what others do."""
     ways: dict[str, tuple[Step, ...]] = {}
-    for turn in range(_turns(network)):
-        walk = Walk(wires)
+    for turn, walk in enumerate(walks):
+        end = None
         with suppress(EndedError):
-            end = _there_and_back(walk, space, replace(packet, turn=turn), dev or None, listens)
-            ways.setdefault(end, tuple(walk.steps))
-            continue
-        return _told(question, tuple(walk.steps))
+            end = _there_and_back(walk, space, replace(packet, turn=turn), dev, listens)
+        if end is None:
+            return tuple(walk.steps)
+        ways.setdefault(end, tuple(walk.steps))
     steps, others = next(iter(ways.values())), [*ways][1:]
-    if others:
-        text = f"another time it is {' or '.join(others)} instead, and that works as well"
-        steps += (replace(steps[-1], text=text),)
-    return _told(question, steps)
+    text = f"another time it is {' or '.join(others)} instead, and that works as well"
+    return (*steps, replace(steps[-1], text=text)) if others else steps
 
 
 def _told(question: str, steps: tuple[Step, ...]) -> Explanation:

@@ -15,6 +15,7 @@ from netviz.net.discovery import snapshot
 from netviz.net.worker import aside
 from netviz.packets.diagnosis import SILENT, diagnose
 from netviz.packets.facts import named
+from netviz.packets.lifetimes import SHORT
 from netviz.packets.running import run
 from netviz.packets.tracer import Flow
 
@@ -83,14 +84,17 @@ def _socket(told: str) -> tuple[str, int]:
 def listens(space: Namespace, address: str, proto: str, port: int) -> bool | None:
     """Tell whether a program waits at a port there now, or of pings, whether they are answered.
 
-    None where nobody can tell. Equivalent to: ``ss -ltn``, of UDP ``ss -lun``, and ``sysctl
-    net.ipv4.icmp_echo_ignore_all`` there.
+    Of ``ttl``, whether what it sends outlives so many routers. None where nobody can tell.
+    Equivalent to: ``ss -ltn``, of UDP ``ss -lun``, and ``sysctl net.ipv4.icmp_echo_ignore_all
+    net.ipv4.ip_default_ttl`` there.
     """
 
     def work() -> bool:
         named(space.name, namespaces.find()[0]).enter()
         if proto in SILENT:
             return sysctls.read(SILENT[proto]) == "0"
+        if proto == "ttl":
+            return int(sysctls.read(SHORT)) > port
         return bool({(own, port) for own in (address, "0.0.0.0", "::")} & waiting(proto))
 
     with suppress(OSError, TraceError):

@@ -1,4 +1,4 @@
-"""What ends a packet's life on its way between routers: a circle, too short a time to live. Pure."""
+"""What ends a packet's life between routers: a circle, or too short a time to live. Pure."""
 
 from __future__ import annotations
 
@@ -10,41 +10,56 @@ from netviz.packets.mends import deleted
 from netviz.packets.prefixes import prefix
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from netviz.model import Namespace, Route
     from netviz.packets.filters import Flowing
 
+    Lasts = Callable[[Namespace, int], bool | None]
+
 SHORT = "net.ipv4.ip_default_ttl"
+"""The switch by which a namespace says how many routers, and one, its packets are for."""
 _USUAL = 64
 
 
-class Passed(NamedTuple):
-    """A router on a packet's way, how the packet came there, and by which route it goes on."""
+class _Passed(NamedTuple):
+    """A router on a packet's way, by which route it goes on, and what decides that."""
 
     space: Namespace
-    packet: Flowing
     route: Route | None
+    decides: tuple[object, ...]
 
 
-def circle(passed: list[Passed]) -> Step | None:
-    """Return that a packet is where it was before, and the same; of the routes, the longest goes.
+class Life:
+    """A packet's life, from where it is made; ``lasts`` tells whether it outlives many routers."""
 
-    It is for few, and so the mistake, where the other one is for all.
-    """
-    *before, (space, packet, _) = passed
-    first = next((n for n, it in enumerate(before) if it[:2] == (space, packet)), None)
-    if first is None:
+    def __init__(self, start: Namespace, lasts: Lasts) -> None:
+        self._start, self._lasts = start, lasts
+        self._passed: list[_Passed] = []
+
+    def ends(self, space: Namespace, packet: Flowing, route: Route | None) -> Step | None:
+        """Return why a packet gets no further than to this router, if its life ends there."""
+        decides = (space.id, packet.iif, packet.source, packet.to, packet.mark)
+        before = [it.decides for it in self._passed]
+        self._passed.append(_Passed(space, route, decides))
+        if decides in before:
+            return _circle(self._passed[before.index(decides) : -1], packet.to)
+        if packet.family == "inet" and self._lasts(self._start, len(self._passed)) is False:
+            return self._used_up(f"{space.name}:{packet.iif}", space)
         return None
-    show = typed(space, "ip", "route", "get", packet.to)
+
+    def _used_up(self, where: str, space: Namespace) -> Step:
+        start = self._start
+        text = f"its time to live is used up when it comes to {space.name}: {SHORT} of {start.name}"
+        mend = typed(start, "sysctl", "-w", f"{SHORT}={_USUAL}")
+        return Step(f"{text} is too small", False, where, typed(start, "sysctl", SHORT), mend)
+
+
+def _circle(passed: list[_Passed], to: str) -> Step:
+    """Return that a packet goes in a circle; of its routes the longest is to go: it is for few."""
+    space = passed[0].space
     text = f"it comes back to {space.name} until its time to live is used up: a loop"
-    routes = [(it.space, it.route) for it in before[first:] if it.route]
+    routes = [(it.space, it.route) for it in passed if it.route]
     routes.sort(key=lambda it: -prefix(it[1].to)[0])
-    mend = next((deleted(where, packet.to, route) for where, route in routes), None)
-    return Step(text, False, space.name, show, mend)
-
-
-def used_up(start: Namespace, space: Namespace, dev: str) -> Step:
-    """Return that what one namespace sends lives no longer than until it comes to another."""
-    text = f"its time to live is used up when it comes to {space.name}: {SHORT} of {start.name}"
-    mend = typed(start, "sysctl", "-w", f"{SHORT}={_USUAL}")
-    show = typed(start, "sysctl", SHORT)
-    return Step(f"{text} is too small", False, f"{space.name}:{dev}", show, mend)
+    mend = next((deleted(where, to, route) for where, route in routes), None)
+    return Step(text, False, space.name, typed(space, "ip", "route", "get", to), mend)

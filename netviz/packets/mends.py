@@ -39,7 +39,7 @@ class Mends:
     def route(self, space: Namespace, to: str, found: Lookup) -> str | None:
         """Return what gives a namespace a way to an address, or takes away what refuses it."""
         if found.route and found.refusal:
-            return _deleted(space, to, found.route, found.route.type)
+            return deleted(space, to, found.route, found.route.type)
         if found.rule and found.refusal:
             words = ("rule", "delete", "priority", str(found.rule.priority))
             return typed(space, *_ip(to), *words)
@@ -175,7 +175,7 @@ class Mends:
     def straight(self, space: Namespace, to: str, route: Route) -> str | None:
         """Return what leads past a gateway that is none: straight on, or by another one."""
         if any(covers(it, to) for it in space.interfaces):
-            return _deleted(space, to, route)
+            return deleted(space, to, route)
         return self.router(space, to, route.to)
 
     def _named(self, address: str) -> bool:
@@ -280,7 +280,8 @@ class Mends:
         return {key, *(each for arrival in reached for each in arrival.way)}
 
 
-def _deleted(space: Namespace, to: str, route: Route, *kind: str) -> str:
+def deleted(space: Namespace, to: str, route: Route, *kind: str) -> str:
+    """Return what takes away a route, by which an address is sought; a kind if it refuses."""
     table = ("table", str(route.table)) if route.table != _MAIN else ()
     dev = ("dev", route.dev) if route.dev and not kind else ()
     return typed(space, *_ip(to), "route", "delete", *kind, route.to, *dev, *table)
@@ -288,8 +289,3 @@ def _deleted(space: Namespace, to: str, route: Route, *kind: str) -> str:
 
 def _ip(to: str) -> tuple[str, ...]:
     return ("ip", "-6") if ":" in to else ("ip",)
-
-
-def unlooped(space: Namespace, to: str, route: Route | None) -> str | None:
-    """Return what takes away a route by which a packet goes in a circle."""
-    return _deleted(space, to, route) if route else None

@@ -111,6 +111,16 @@ class Bridges:
             return replace(self._step(key, why, _SHOW), holds=None)
         return None
 
+    def lone(self, key: Key) -> Step | None:
+        """Return what keeps a port from sending back what came in by it."""
+        if self._links[key].port.get("hairpin"):
+            return None
+        why, mend = (
+            "sends nothing back to where it came from: hairpin is off",
+            "bridge link set dev",
+        )
+        return self._step(key, why, _SHOW, tuple(mend.split()), "hairpin", "on")
+
     def elsewhere(self, bridge: Key, frame: Frame, known: Key | None) -> Step:
         """Return that a bridge's FDB does not send a frame where it should."""
         space, link = self._relations.spaces[bridge[0]], self._links[bridge]

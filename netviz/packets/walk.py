@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import count, pairwise
+from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from netviz.changes import FORWARDING
@@ -12,7 +12,7 @@ from netviz.packets.asking import Asking, Query
 from netviz.packets.facts import typed
 from netviz.packets.filters import Flowing
 from netviz.packets.gates import Gates
-from netviz.packets.mends import unlooped
+from netviz.packets.lifetimes import Life
 from netviz.packets.ports import Frame
 from netviz.packets.reasons import led
 from netviz.packets.relations import hands_over
@@ -21,10 +21,9 @@ from netviz.packets.typed import switch
 
 if TYPE_CHECKING:
     from netviz.model import Endpoint, Key, Namespace
+    from netviz.packets.lifetimes import Lasts
     from netviz.packets.lookup import Lookup
     from netviz.packets.segments import Arrival, Wires
-
-_MOST = 32  # Hops: a packet's time to live ends later, but no lab is that long.
 
 
 class EndedError(Exception):
@@ -40,10 +39,13 @@ class There(NamedTuple):
 
 
 class Walk:
-    """A packet's way, and the way of its answer; ``steps`` are those that it has taken."""
+    """A packet's way, and the way of its answer; ``steps`` are those that it has taken.
 
-    def __init__(self, wires: Wires) -> None:
-        self.wires, self.steps = wires, list[Step]()
+    ``lasts`` tells whether what a namespace sends comes alive through so many routers.
+    """
+
+    def __init__(self, wires: Wires, lasts: Lasts = lambda *_: None) -> None:
+        self.wires, self.steps, self.lasts = wires, list[Step](), lasts
         self.gates = Gates(wires.relations, self.add)
         self.asking = Asking(wires, self.gates)
         self._back = ""
@@ -73,7 +75,8 @@ class Walk:
         if (sent.to, sent.mark) != (made.to, made.mark):  # It is routed again.
             found = stack.route(sent.to, source=sent.source, oif=oif, mark=sent.mark)
             self._routed(space, sent, found)
-        for hop in count():
+        life = Life(space, self.lasts)
+        while True:
             sent = gates.judged(space, "postrouting", replace(sent, oif=found.devices[0]))
             sent = gates.left(space, made, sent)
             if below := self._below(space, sent, found.devices[0]):
@@ -81,20 +84,23 @@ class Walk:
             key, suspect, sent = self._carried(space, sent, found)
             space, dev = self.wires.spaces[key[0]], self.wires.links[key].name
             made = _anew(sent)
-            came = gates.came(space, made, dev)
-            sent = gates.judged(space, "prerouting", came)
-            # What gets another end as it crosses a bridge is bridged on: it came by a port.
-            bent = sent.to != came.to and gates.netfilter(space, sent)
-            self._bent = self._way[-2:-1] if bent else ()
+            sent = self._led(space, gates.came(space, made, dev))
             if self.wires.stacks[space.id].local(sent.to, dev):
                 self._expected(space, dev, sent)
                 sent = gates.left(space, made, gates.judged(space, "input", sent))
                 return self._taken(space, dev, sent)
             found = self._forwarded(space, dev, sent, suspect)
-            if hop > _MOST:
-                self._ends(self._loop(space, sent, found))
+            if ended := life.ends(space, sent, found.route):
+                self._ends(ended)
             sent = gates.judged(space, "forward", replace(sent, oif=found.devices[0]))
-        raise EndedError
+
+    def _led(self, space: Namespace, came: Flowing) -> Flowing:
+        """Return a packet as it is to be routed; note by which port it came if it is bridged on."""
+        sent = self.gates.judged(space, "prerouting", came)
+        # What gets another end as it crosses a bridge is bridged on.
+        bent = sent.to != came.to and self.gates.netfilter(space, sent)
+        self._bent = self._way[-2:-1] if bent else ()
+        return sent
 
     def _taken(self, space: Namespace, dev: str, sent: Flowing) -> There:
         show = typed(space, "ip", "address", "show", "to", sent.to)
@@ -210,11 +216,6 @@ class Walk:
         if step := self.asking.barred(self.wires.key(space, dev), packet.source, packet.to):
             self.add(step)
 
-    def _loop(self, space: Namespace, packet: Flowing, found: Lookup) -> Step:
-        show = typed(space, "ip", "route", "get", packet.to)
-        text = f"it comes back to {space.name} until its time to live is used up: a loop"
-        return Step(text, False, space.name, show, unlooped(space, packet.to, found.route))
-
     def _carried(
         self, space: Namespace, packet: Flowing, found: Lookup
     ) -> tuple[Key, Step | None, Flowing]:
@@ -251,8 +252,8 @@ class Walk:
         if too_small := narrow(self.wires, got.way, packet.size, self._card):
             self._ends(too_small)
         port, self._way = got.way[1:2], got.way
-        if port and port == self._bent and not self.wires.links[port[0]].port.get("hairpin"):
-            self._ends(self._hairpin(port[0]))
+        if port and port == self._bent and (kept := self.wires.bridges.lone(port[0])):
+            self._ends(kept)
         return got.key, answer.suspect, self.gates.bridged(got.way, packet)
 
     def _joined(self, way: tuple[Key, ...]) -> Step:
@@ -267,13 +268,6 @@ class Walk:
         text = f"{names[0]} is joined with {names[-1]}"
         text += f" by {', '.join(names[1:-1])}" if names[1:-1] else ""
         return replace(step, text=text, command=show)
-
-    def _hairpin(self, port: Key) -> Step:
-        space, name = self.wires.spaces[port[0]], self.wires.links[port].name
-        text = f"{self.wires.told(port)} sends nothing back to where it came from: hairpin is off"
-        show = typed(space, "bridge", "-d", "link", "show", "dev", name)
-        mend = typed(space, "bridge", "link", "set", "dev", name, "hairpin", "on")
-        return Step(text, False, self.wires.told(port), show, mend)
 
     def _astray(
         self, key: Key, reached: dict[Key, Arrival], got: Arrival | None, suspect: Step | None

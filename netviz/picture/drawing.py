@@ -69,9 +69,9 @@ def draw(
 ) -> Picture:
     """Return a picture of a network: the live one, a snapshot's, or a plan's as a ghost.
 
-    A notebook shows it as SVG. A ghost has everything where it will be once it is built. A namespace
-    is a frame around others, a host, where it has a bridge and a network of its own, where others
-    travel over its card, or where its loopback's alias says so: ``ip link set dev lo alias host``.
+    A notebook shows it as SVG. A ghost has everything where it will be once it is built. A host is
+    a frame around others: a namespace that has a bridge and a network of its own, or over whose
+    card others travel, or whose loopback's alias says so: ``ip link set dev lo alias host``.
 
     Equivalent to: a whiteboard, and the answers of ``ip -all netns exec ip -d address``.
 

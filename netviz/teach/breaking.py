@@ -109,41 +109,40 @@ def break_something(
     The same ``seed`` breaks the same thing in the same lab; where none is given, the environment's
     ``NETVIZ_SEED`` is one, for a whole class. A fault of level 1 is seen in the picture, of level
     2 in a table; on level 3 what one looks at first is as it should be. With ``shown_by`` it is one
-    that a certain command shows: ``"bridge"``, ``"ip link"``, ``"ip route"``. With ``calls``, TCP
-    ports such as ``"10.96.0.10:80"``, it counts as well who can call them, and a fault may cost
-    nothing else. What an earlier ``break_something`` broke is taken back first, unless something
-    was changed since. ``undo`` takes back the fault, and all that was done since.
+    that a certain command shows: ``"bridge"``, ``"ip link"``. With ``calls``, ``"10.96.0.10:80"``,
+    it counts as well who can call these TCP ports. What an earlier one broke is taken back first,
+    unless something was changed since; ``undo`` takes back the fault, and all that was done since.
 
     Raises ``ExerciseError`` where there is no such fault, nothing works, or nothing of that level
     breaks anything: then nothing is broken; ``SandboxError`` outside a lab.
     """
     must_be_inside("break something")
-    chosen, ports = _chosen(level, shown_by), tuple(calls)
-    for each in ports:
-        if not called(each):
-            remedy = "write an address and a TCP port: 10.96.0.10:80"
-            raise ExerciseError(f"'{each}' cannot be called", remedy=remedy)
+    chosen, ports = _chosen(level, shown_by), _callable(calls)
     _take_back_latest()
     seed = os.environ.get("NETVIZ_SEED") or None if seed is None else seed
     chance = Random(None if seed is None else str(seed))
-    works = answered(_pairs(snapshot(), chance, ports), _PATIENCE)
-    if not works:
+    if not (works := answered(_pairs(snapshot(), chance, ports), _PATIENCE)):
         raise ExerciseError(
             "nothing works here that could be broken: no namespace reaches any address",
             remedy="build a network first, and see that its namespaces reach each other",
         )
     change(lambda _: (), "break_something")  # Only keeps what is now.
-    lab = Lab(snapshot(), works)
-    task = f"level {level}" + (f", seed {seed}" if seed is not None else "")
-    for fault in chance.sample(chosen, len(chosen)):
-        places = [*fault.places(lab)]
-        for place in chance.sample(places, min(len(places), _PLACES)):
-            if broken := _tried(fault, place, lab, task):
-                return broken
+    lab, task = Lab(snapshot(), works), f"level {level}"
+    task += f", seed {seed}" if seed is not None else ""
+    tried = (_first(fault, lab, chance, task) for fault in chance.sample(chosen, len(chosen)))
+    if broken := next(filter(None, tried), None):
+        return broken
     raise ExerciseError(
         f"no fault of level {level} costs this lab anything",
         remedy="try another level, or a network with a bridge, a router or more namespaces",
     )
+
+
+def _first(fault: Fault, lab: Lab, chance: Random, task: str) -> Broken | None:
+    """Return what a fault broke at the first place where it breaks anything."""
+    places = [*fault.places(lab)]
+    some = chance.sample(places, min(len(places), _PLACES))
+    return next(filter(None, (_tried(fault, place, lab, task) for place in some)), None)
 
 
 def mended() -> Result:
@@ -181,6 +180,16 @@ def _chosen(level: int, shown_by: str | None) -> list[Fault]:
     what = f"no fault of level {level!r}" + (f" is shown by {shown_by!r}" if shown_by else "")
     told = (f"level {at} by {by}" for at, by in sorted({(at, by) for at, by, _ in known}))
     raise ExerciseError(what, remedy=f"there are: {', '.join(told)}")
+
+
+def _callable(calls: Iterable[str]) -> tuple[str, ...]:
+    """Return what can be called. Raises ``ExerciseError`` where that is not all."""
+    known = tuple(calls)
+    for each in known:
+        if not called(each):
+            remedy = "write an address and a TCP port: 10.96.0.10:80"
+            raise ExerciseError(f"'{each}' cannot be called", remedy=remedy)
+    return known
 
 
 def _pairs(network: Snapshot, chance: Random, calls: Sequence[str] = ()) -> list[Pair]:

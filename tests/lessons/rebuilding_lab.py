@@ -8,12 +8,14 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from net.rebuilding import chosen, look, rebuilt
 
-from netviz.model import Snapshot
+if TYPE_CHECKING:
+    from netviz.model import Snapshot
 
 
 def bare(seen: Snapshot, *, but: frozenset[int] = frozenset()) -> Snapshot:

@@ -159,6 +159,16 @@ CASES = {
         "ip -n router route add 10.7.7.7 via 10.9.0.2; ip -n net2 route add 10.7.7.7 via 10.9.0.1",
         *(("net1", "10.7.7.7"), "a loop", "route delete 10.7.7.7"),
     ),
+    "too short a life": Case(
+        *(ROUTER, f"{NETNS} net1 sysctl -qw net.ipv4.ip_default_ttl=1", FAR),
+        "used up when it comes to router: net.ipv4.ip_default_ttl of net1 is too small",
+        f"{NETNS} net1 sysctl -w net.ipv4.ip_default_ttl=64",
+    ),
+    "an answer's life that is too short": Case(
+        *(ROUTER, f"{NETNS} net2 sysctl -qw net.ipv4.ip_default_ttl=1", FAR),
+        "back: its time to live is used up when it comes to router",
+        f"{NETNS} net2 sysctl -w net.ipv4.ip_default_ttl=64",
+    ),
     "the filter of the way back": Case(
         ROUTER,
         f"{NETNS} router sysctl -qw net.ipv4.conf.all.rp_filter=1; "
@@ -250,6 +260,15 @@ def mended(where: str, to: str) -> Explanation:
         typed.append(told.mend)
         subprocess.run(["sh", "-ec", told.mend], check=True, capture_output=True)
     return told
+
+
+def test_circle_is_gone_round_once_and_its_longest_route_is_to_go() -> None:
+    case = CASES["a circle"]
+    sh(case.network + "ip -n router route add 10.7.0.0/16 via 10.9.0.2")
+    sh("ip -n net2 route replace default via 10.9.0.1")
+    told = told_of(*case.ends)
+    assert len([it for it in told.steps if it.text.startswith("router: route")]) == 2
+    assert told.mend == "ip -n router route delete 10.7.0.0/16 dev cable"
 
 
 @pytest.mark.parametrize("name", ROADS)
