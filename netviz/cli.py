@@ -11,7 +11,7 @@ import os
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Never
+from typing import TYPE_CHECKING, Any, Never
 
 import click
 
@@ -184,9 +184,10 @@ def trace(
 @click.argument("to")
 @click.option("--proto", type=click.Choice(("icmp", "tcp", "udp")), default="icmp")
 @click.option("--port", type=click.IntRange(1, 65535), help="For tcp and udp.")
+@click.option("--size", type=click.IntRange(28, 65535), help="Bytes that must not be cut.")
 @click.option("--verify", is_flag=True, help="Send a packet as well, and compare.")
 @click.option("--json", "as_json", is_flag=True, help="For programs; the keys are stable.")
-def explain(where: str, to: str, proto: str, port: int | None, verify: bool, as_json: bool) -> None:
+def explain(where: str, to: str, as_json: bool, **asked: Any) -> None:
     """Tell why a packet from the namespace WHERE reaches the address TO, or why not.
 
     Step by step, there and back, and the command that mends the first that breaks. Nothing is sent.
@@ -195,10 +196,11 @@ def explain(where: str, to: str, proto: str, port: int | None, verify: bool, as_
     \b
     netviz explain net1 10.1.1.3
     netviz explain --proto tcp --port 80 --verify net1 10.1.1.3
+    netviz explain --size 1500 pod1 10.244.2.2
     """  # noqa: D301 (for click it is a backspace)
     from netviz.packets.explainer import explain as explained
 
-    told = explained(where, to, proto=proto, port=port, verify=verify)
+    told = explained(where, to, **asked)
     click.echo(json.dumps(told.to_dict(), indent=2) if as_json else str(told))
     raise click.exceptions.Exit(0 if told.works else 1)
 

@@ -25,6 +25,7 @@ from netviz.net.discovery import snapshot
 from netviz.net.history import go_back
 from netviz.net.lasting import lasting
 from netviz.packets.diagnosis import diagnose
+from netviz.packets.explainer import listens
 from netviz.teach import breaking
 from netviz.teach.echoes import Pair, answered
 from netviz.teach.faults import faults
@@ -56,6 +57,12 @@ def uplink() -> Topology:
     return net
 
 
+def router() -> None:
+    """Build a router, to which net1 has a second cable; its answers all leave by the first."""
+    netviz.router().up()
+    sh(SECOND)
+
+
 def flannel() -> None:
     netviz.nodes(2, 1).up()
     sh(FLANNEL)
@@ -70,6 +77,15 @@ def switches() -> None:
             pod(f"net{number}", f"10.1.1.{number}", bridge, tag)
 
 
+SECOND = """ip link add w1_r type veth peer name w1 netns net1
+ip address add 10.1.3.1/24 dev w1_r; ip -n net1 address add 10.1.3.2/24 dev w1
+ip link set w1_r up; ip -n net1 link set w1 up
+ip -n net2 route add 10.1.3.0/24 via 10.1.2.1
+for where in root:v1_r root:v2_r root:w1_r net1:v1 net1:w1; do
+    space=${where%:*}; run="ip netns exec $space"; [ $space != root ] || run=
+    $run sysctl -qw net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.${where#*:}.rp_filter=0
+done
+"""
 SHARED = """ip link add wire type veth peer far; ip link set wire up; ip link set far up
 for n in 1 2; do
     ip netns add net$n; ip -n net$n link set lo up
@@ -81,7 +97,7 @@ NETWORKS: dict[str, Callable[[], object]] = {
     "two hosts": lambda: netviz.two_hosts().up(),
     "bridge": lambda: netviz.bridge(3).up(),
     "dual-stack bridge": lambda: dual().up(),
-    "router": lambda: netviz.router().up(),
+    "router": router,
     "Docker": lambda: uplink().up(),
     "nodes": lambda: netviz.nodes(2, 2).up(),
     "VXLAN": lambda: sh(VXLAN),
@@ -94,7 +110,7 @@ NETWORKS: dict[str, Callable[[], object]] = {
 def proved(broken: breaking.Broken, lab: Lab) -> dict[str, object]:
     """Tell what is said of a fault that is there, and what is left once it was mended."""
     seen = snapshot()
-    told = {pair: diagnose(seen, *pair) for pair in broken.lost[:8]}
+    told = {pair: diagnose(seen, *pair, listens=listens) for pair in broken.lost[:8]}
     # On a busy machine an answer may only have been late.
     late = answered([pair for pair, it in told.items() if it.works and it.certain], _SETTLES)
     explained = {" ".join(pair): it.to_dict() for pair, it in told.items() if pair not in late}
@@ -119,12 +135,12 @@ def more(broken: breaking.Broken, lab: Lab) -> dict[str, object]:
     breaking._carry_out(place.breaks)
     breaking._SETTLES = _PATIENCE
     too_early = bool(breaking.mended())
-    told = [(pair, diagnose(snapshot(), *pair)) for pair in broken.lost]
+    told = [(pair, diagnose(snapshot(), *pair, listens=listens)) for pair in broken.lost]
     progress = "nothing was explained"
     for pair, before in told:
         if before.mend:
             subprocess.run(["sh", "-c", before.mend], check=False, capture_output=True)
-            after = diagnose(snapshot(), *pair)
+            after = diagnose(snapshot(), *pair, listens=listens)
             works = answered([pair], _PATIENCE)
             moved = after.broken is None or str(after.broken) != str(before.broken)
             progress = "" if works or moved else f"{pair}: {before.mend} mends not: {before.broken}"

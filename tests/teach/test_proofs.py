@@ -48,6 +48,8 @@ SPOKEN_OF = {
     "rule that prohibits": "prohibit",
     "rule to another table": "unreachable",
     "forwarding off": "forward",
+    "strict filter": "rp_filter",
+    "short life": "net.ipv4.ip_default_ttl",
     "isolated ports": "isolated",
     **{fault.name: "packet filter" for fault in faults() if fault.name.startswith("filter")},
 }
