@@ -295,4 +295,3 @@ class Topology:
             known["master"] = replace(known["master"], namespace=namespace)
         link = Interface(0, device, kind, mac, mtu, flags, parameters=parameters, **known)
         self._note(at, replace(link, mtu=mtu or usual_mtu(link)))
-

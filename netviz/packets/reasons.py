@@ -89,7 +89,11 @@ def way(spot: Spot, found: Lookup, to: str) -> tuple[Reason, ...]:
     gateway = taken or ways[0][1]
     shown = (Reason(led(found, dev, gateway, to), typed(spot.space, "ip", "route", "get", to)),)
     if not taken:
-        return shown
+        # The kernel keeps what it has learned of a router's redirects in no table that is read.
+        own = "" if not known else own
+        near = (it.to for it in spot.space.neighbours if (it.dev, it.mac) == (dev, own) and own)
+        told = (f"its card is that of {it}: a redirect has told of a shorter way" for it in near)
+        return (*shown, *(Reason(it, shown[0].command) for it in [*told][:1]))
     command = typed(spot.space, "ip", "neighbour", "show", gateway, "dev", dev)
     return (*shown, Reason(f"neighbour {gateway} is {own}", command))
 

@@ -220,7 +220,7 @@ def _prelude(track: Track) -> bool:
 
 def _is_error(track: Track) -> bool:
     key = track.first.key
-    return key[0] == "icmp" and key[3] in ((3, 11) if key[1] == 1 else (1, 2, 3))
+    return key[0] == "icmp" and key[3] in ((3, 5, 11) if key[1] == 1 else (1, 2, 3))
 
 
 def _around(sighting: Sighting) -> Iterator[bytes]:

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from netviz.model import HOST, Interface, Key, Namespace
+from netviz.model import Interface, Key, Namespace
 from netviz.picture import words
 from netviz.picture.shapes import Cable, Port
 from netviz.text import printable
@@ -96,9 +96,7 @@ class _Sorting:
             key for key, link in self.links.items() if link.kind in MASTERS or key in held
         }
         self.switches = {space for space, _ in self.masters}
-        self.hosts = {key[0] for key, link in self.links.items() if link.alias == HOST}
-        lowers = {(key[0], link.lower.id) for key, link in self.links.items() if link.lower}
-        self.hosts |= {below for above, below in lowers if above != below}
+        self.hosts = words.hosts((key[0], link) for key, link in self.links.items())
         self.joined: dict[Key, set[Key]] = defaultdict(set)
         for a, b, kind in g.edges(keys=True):
             if kind != "port":

@@ -60,14 +60,17 @@ def cards(snapshot: Snapshot) -> dict[str, Card]:
     Equivalent to: ``ip -all netns exec ip address; … ip route; … bridge fdb``, box by box. Cables
     have none: their titles say what they join. The tag of a bond in a bridge has the bond's own.
     """
-    return {name: card for space in snapshot.namespaces for name, card in _Telling(space).cards()}
+    hosts = words.hosts((space.id, link) for space, link in snapshot)
+    told = (_Telling(space, host=space.id in hosts) for space in snapshot.namespaces)
+    return {name: card for each in told for name, card in each.cards()}
 
 
 class _Telling:
     """One namespace being told, and how its commands begin."""
 
-    def __init__(self, space: Namespace) -> None:
+    def __init__(self, space: Namespace, *, host: bool) -> None:
         self.space, self._title = space, _safe(space.name)
+        self._host = host or space.held_by == "root"
         self.up = {link.index: link.up for link in space.interfaces}
         self.ports = _by((it.master.index, it) for it in space.interfaces if it.master)
         self.fdb = _by((entry.dev, entry) for entry in space.fdb)
@@ -81,7 +84,7 @@ class _Telling:
         space, own = self.space, self.namespace()
         masters = {it.index for it in space.interfaces if it.kind in MASTERS} | {*self.ports}
         yield gid((space.id, 0), "ns"), own
-        if masters or space.held_by == "root":
+        if masters or self._host:
             yield gid((space.id, 0), "stack"), own
         for link in space.interfaces:
             key, card = (space.id, link.index), self.interface(link, master=link.index in masters)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from netviz.graphs import shown
+from netviz.model import HOST
 from netviz.picture.switches import NAMES, vlans
 from netviz.text import printable
 
@@ -210,3 +211,10 @@ def few(lines: list[str], style: str) -> Iterator[tuple[str, str]]:
     yield from ((line, style) for line in lines[:_MOST_LINES])
     if len(lines) > _MOST_LINES:
         yield f"and {len(lines) - _MOST_LINES} more", "note"
+
+
+def hosts(links: Iterable[tuple[int, Interface]]) -> set[int]:
+    """Return the namespaces over whose card others travel, or whose loopback calls them hosts."""
+    own = list(links)
+    says = {space for space, link in own if link.alias == HOST and link.kind == "loopback"}
+    return says | {it.lower.id for space, it in own if it.lower and it.lower.id != space}

@@ -272,6 +272,20 @@ def test_packet_that_goes_in_circles_is_followed_until_its_time_is_up() -> None:
     assert str(refusal.end.where) == "net1:veth0"
 
 
+def test_redirect_is_told_and_what_it_has_changed() -> None:
+    sh(BRIDGE + "ip netns exec net2 sysctl -qw net.ipv4.ip_forward=1")
+    sh("ip -n net1 route add 10.9.9.9 via 10.1.1.2; ip -n net2 route add 10.9.9.9 via 10.1.1.3")
+    sh("ip -n net3 address add 10.9.9.9/32 dev veth0")
+    first, second = (follow("net1", "ping -c2 -i 0.2 10.9.9.9") for _ in range(2))
+    assert titled(first, "ICMP redirect")[0].end.fate == "delivered"
+    assert titled(second, "ICMP redirect") == []
+    redirected, changed = (titled(it, "ICMP echo request")[0] for it in (first, second))
+    assert [str(hop.where) for hop in redirected if "net2" in str(hop.where)] == ["net2:veth0"] * 2
+    assert [str(hop.where) for hop in changed if "net2" in str(hop.where)] == []
+    assert "card is that of 10.1.1.3: a redirect has told of a shorter way" in why(changed.hops[0])
+    assert "redirect" not in why(redirected.hops[0])
+
+
 def test_packets_of_others_are_not_told() -> None:
     sh(BRIDGE)
     others = ["ip", "netns", "exec", "net3", "ping", "-i", "0.05", "10.1.1.2"]
