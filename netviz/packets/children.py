@@ -99,14 +99,13 @@ def on_another(
 
 def _beside(wires: Wires, card: Key, child: Interface, address: str) -> str | None:
     """Return what gives a card's host one of its own beside another, and a route to that one."""
-    mode = child.parameters.get("mode")
-    if ":" in address or mode not in ("bridge", "l2") or not _joins(child):
-        return None
+    if ":" in address or child.kind != "macvlan" or not _joins(child):
+        return None  # An ipvlan would need an address of its own besides.
     space, name = wires.spaces[card[0]], wires.links[card].name
     taken = {link.name for link in space.interfaces}
     own = next(it for it in (f"host{n}" for n in count()) if it not in taken)
     lines = (
-        ("link", "add", "link", name, "name", own, "type", child.kind, "mode", str(mode)),
+        ("link", "add", "link", name, "name", own, "type", "macvlan", "mode", "bridge"),
         ("link", "set", "dev", own, "up"),
         ("route", "add", address, "dev", own),
     )
