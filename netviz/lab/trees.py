@@ -19,7 +19,7 @@ from typing import Any
 
 from netviz.lab.identity import is_root_of_machine
 
-SHARED = Path("/var/cache/netviz")
+SHARED = Path(os.environ.get("NETVIZ_SHARED") or "/var/cache/netviz")
 """Where root keeps what is fetched: one fetch serves all users of a machine."""
 
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"

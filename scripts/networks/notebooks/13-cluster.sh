@@ -1,7 +1,7 @@
 ip link add switch0 type bridge && ip link set switch0 up
 for n in 1 2; do
     ip netns add node$n
-    ip link add port$n type veth peer name eth0 netns node$n
+    ip link add port$n type veth peer name eth0 address 02:00:00:00:07:0$n netns node$n
     ip link set port$n master switch0 up
     ip -n node$n address add 192.168.1.$n/24 dev eth0
     ip -n node$n link set eth0 up
