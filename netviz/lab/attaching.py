@@ -64,7 +64,7 @@ class Lab:
 
     supervisor: int
     program: int
-    name: str
+    name: str = field(compare=False)  # Another one, when the program becomes another by exec.
     started: float = field(compare=False)
 
 

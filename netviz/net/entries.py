@@ -126,24 +126,25 @@ class AddEntry:
     def command(self) -> str:
         """Return the command."""
         program, thing = _TABLES[type(self.entry)].program
-        verb = "delete" if self.deletes else "append" if self._another else "add"
+        verb = "delete" if self.deletes else self._way[0]
         version = ["-6"] if getattr(self.entry, "family", None) == "inet6" else []
         words = _TABLES[type(self.entry)].words(self.entry)
         return typed(self.namespace, *version, thing, verb, *words, program=program)
 
     def request(self, site: Site) -> Request:
         """Return the message."""
-        table, how = _TABLES[type(self.entry)], NLM_F_EXCL
-        if isinstance(self.entry, Neighbour):
-            how = NLM_F_REPLACE  # What the kernel asked for meanwhile is there as well.
-        how = NLM_F_APPEND if self._another else how
-        return _asked(table.kind, table.packed(self.entry, site), self.deletes, how)
+        table = _TABLES[type(self.entry)]
+        return _asked(table.kind, table.packed(self.entry, site), self.deletes, self._way[1])
 
     @property
-    def _another(self) -> bool:
-        """Tell whether there may be more of it: a VXLAN sends floods to each of its peers."""
+    def _way(self) -> tuple[str, int]:
+        """Return how it joins what is there: the verb, and the flag."""
         entry = self.entry
-        return isinstance(entry, FdbEntry) and entry.mac == _ZERO and entry.dst is not None
+        if isinstance(entry, Neighbour):  # What the kernel asked for meanwhile is there as well.
+            return "replace", NLM_F_REPLACE
+        if isinstance(entry, FdbEntry) and entry.mac == _ZERO and entry.dst is not None:
+            return "append", NLM_F_APPEND  # A VXLAN sends floods to each of its peers.
+        return "add", NLM_F_EXCL
 
 
 class DeleteEntry(AddEntry):

@@ -91,7 +91,7 @@ def forwarding(socket: Socket, names: Names) -> tuple[FdbEntry, ...]:
 
 
 def packed_neighbour(neighbour: Neighbour, indexes: Indexes) -> bytes:
-    """Return a request's body for a lasting neighbour. Equivalent to: ``ip neighbour add``."""
+    """Return a request's body for a lasting neighbour. Equivalent to: ``ip neighbour replace``."""
     flags = sum(bit for bit, name in _NEIGHBOUR_FLAGS.items() if name in neighbour.flags)
     data = attribute(_NDA_DST, ip_bytes(neighbour.to))
     data += attribute(_NDA_LLADDR, mac_bytes(neighbour.mac)) if neighbour.mac else b""
@@ -102,7 +102,7 @@ def packed_neighbour(neighbour: Neighbour, indexes: Indexes) -> bytes:
 
 
 def neighbour_words(neighbour: Neighbour) -> list[str]:
-    """Return what one types after ``ip neighbour add`` or ``delete``."""
+    """Return what one types after ``ip neighbour replace`` or ``delete``."""
     said = ["proxy"] if "proxy" in neighbour.flags else []
     said += [neighbour.to]
     said += ["lladdr", neighbour.mac] if neighbour.mac else []

@@ -10,7 +10,7 @@ Of a match of iptables' own (``xt``) nft says the name only. What it asks, ``ipt
 from __future__ import annotations
 
 import os
-import re
+import shlex
 import struct
 from collections import defaultdict
 from collections.abc import Iterator
@@ -35,7 +35,6 @@ _FAMILIES = numbered("1 inet 2 ip 3 arp 5 netdev 7 bridge 10 ip6")
 _NAME = 1  # NFTA_TABLE_NAME
 COMMAND = ("nft", "-j", "list", "ruleset")
 _SAVING = {"ip": "iptables-nft-save", "ip6": "ip6tables-nft-save"}
-_MATCH = re.compile(r"-m (\S+) (.*?)(?= -[mjg] |$)")
 
 
 def available() -> bool:
@@ -70,9 +69,10 @@ def ruleset() -> list[JSON]:
     for family, program in _SAVING.items():
         rules = [it["rule"] for it in found if "rule" in it and it["rule"]["family"] == family]
         if any(_matches(rule) for rule in rules):
-            # Who has no such program is not told.
-            with suppress(OSError):
-                _tell(rules, subprocess.run([program], capture_output=True, text=True).stdout)
+            # Who has no such program is not told, nor who has a comment of more than one line.
+            with suppress(OSError, ValueError):
+                saved = subprocess.run([program], capture_output=True).stdout
+                _tell(rules, saved.decode(errors="replace"))
     return found
 
 
@@ -82,22 +82,41 @@ def _matches(rule: Any) -> Iterator[Any]:
 
 
 def _tell(rules: list[Any], saved: str) -> None:
-    """Add to ``xt`` matches what they ask, by what ``iptables-save`` said of the same rules."""
-    lines: dict[tuple[str, str], list[str]] = defaultdict(list)
+    """Add to ``xt`` matches what they ask, by what ``iptables-save`` said of the same rules.
+
+    Raises ``ValueError``, and adds nothing, where a quote does not end with its line.
+    """
+    lines: dict[tuple[str, str], list[list[str]]] = defaultdict(list)
     chains: dict[tuple[str, str], list[Any]] = defaultdict(list)
     table = ""
-    for line in saved.splitlines():
+    for line in saved.split("\n"):
         table = line[1:] if line[:1] == "*" else table
         if line.startswith("-A "):
-            lines[table, line.split()[1]].append(line)
+            typed = shlex.split(line)
+            lines[table, typed[1]].append(typed)
     for rule in rules:
         chains[rule["table"], rule["chain"]].append(rule)
     for place, own in chains.items():
         if len(own) == len(lines[place]):  # Else somebody typed between the two questions.
-            for rule, line in zip(own, lines[place], strict=True):
-                said = dict(_MATCH.findall(line))
+            for rule, typed in zip(own, lines[place], strict=True):
+                said = _asked(typed)
                 for it in _matches(rule):
-                    it["said"] = said.get(it["name"], "")
+                    if len(asked := said[it["name"]]) == 1:  # Which of two is which, is not told.
+                        [it["said"]] = asked
+
+
+def _asked(typed: list[str]) -> dict[str, list[str]]:
+    """Return what the matches of a rule ask, by their name."""
+    parts: list[list[str]] = [[]]
+    for word in typed:
+        if word in ("-m", "-j", "-g"):
+            parts.append([])
+        parts[-1].append(word)
+    said = defaultdict(list)
+    for option, name, *asked in (it for it in parts if len(it) > 1):
+        if option == "-m":
+            said[name].append(" ".join(asked))
+    return said
 
 
 def families() -> set[str]:

@@ -167,7 +167,7 @@ class Topology:
         self._note(f"{namespace}:", Rule(priority, family, **fields_of(Rule, fields)))
 
     def neighbour(self, at: str, to: str, mac: str) -> None:
-        """Declare a lasting neighbour. Equivalent to: ``ip neighbour add TO lladdr MAC``."""
+        """Declare a lasting neighbour. Equivalent to: ``ip neighbour replace TO lladdr MAC``."""
         family = "inet6" if ":" in to else "inet"
         self._note(at, Neighbour(to, split(at)[1], family, mac, ("PERMANENT",)))
 

@@ -44,6 +44,14 @@ def above(wires: Wires, key: Key, frame: Frame) -> tuple[list[Key], bool]:
     return [*others], bool(modes)
 
 
+def choosy(wires: Wires, key: Key) -> Step | None:
+    """Return that a macvlan takes only what comes from cards that it was told; not which."""
+    if wires.links[key].parameters.get("mode") != "source":
+        return None
+    text = f"{wires.told(key)} is in mode source: it takes what comes from some cards alone"
+    return wires.shows(key, text, None)
+
+
 def _meant(wires: Wires, key: Key, frame: Frame) -> bool:
     """Tell whether a frame for one card is for what stands on it: all ipvlans have the same MAC."""
     link = wires.links[key]

@@ -26,14 +26,16 @@ _WRITTEN = "PERMANENT"
 
 
 def _twin(wires: Wires, key: Key, address: str = "", mac: str = "") -> Interface | None:
-    """Return the VTEP in another namespace that has an address, or a card."""
-    if wires.links[key].kind != "vxlan":
+    """Return the VTEP elsewhere that has an address, or a card; if it can be, of the same VNI."""
+    link = wires.links[key]
+    if link.kind != "vxlan":
         return None
+    found = []
     for far, other in wires.links.items():
         has = other.mac == mac or address in {it.local for it in other.addresses}
         if far[0] != key[0] and other.kind == "vxlan" and has:
-            return other
-    return None
+            found.append(other)
+    return min(found, key=lambda it: _numbers(it) != _numbers(link), default=None)
 
 
 def card(wires: Wires, key: Key, address: str) -> str | None:
@@ -114,7 +116,7 @@ def anew(space: Namespace, link: Interface, wanted: dict[str, object]) -> list[s
     words = ("address", str(link.mac), *master, "up") if link.mac else (*master, "up")
     lines = [typed(space, "ip", "link", "delete", "dev", dev)]
     lines.append(AddLink(at, link.kind, told, lower).command())
-    lines.append(typed(space, "ip", "link", "set", dev, *words))
+    lines.append(typed(space, "ip", "link", "set", "dev", dev, *words))
     lines += [AddAddress(at, it).command() for it in link.addresses if it.scope == "global"]
     near = (it for it in space.neighbours if it.dev == dev and _WRITTEN in it.state)
     own = {None, link.parameters.get("group"), link.parameters.get("remote")}

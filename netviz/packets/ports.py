@@ -115,11 +115,8 @@ class Bridges:
         """Return what keeps a port from sending back what came in by it."""
         if self._links[key].port.get("hairpin"):
             return None
-        why, mend = (
-            "sends nothing back to where it came from: hairpin is off",
-            "bridge link set dev",
-        )
-        return self._step(key, why, _SHOW, tuple(mend.split()), "hairpin", "on")
+        why = "sends nothing back to where it came from: hairpin is off"
+        return self._step(key, why, _SHOW, ("bridge", "link", "set", "dev"), "hairpin", "on")
 
     def elsewhere(self, bridge: Key, frame: Frame, known: Key | None) -> Step:
         """Return that a bridge's FDB does not send a frame where it should."""

@@ -130,12 +130,10 @@ def _routed(spot: Spot, before: Spot) -> Told:
 
 
 def _arrived(spot: Spot, before: Spot, facts: Facts) -> Told:
-    if facts.relations.is_switch(spot.key) and facts.relations.master(before.key) in (
-        facts.relations.fabric(spot.key)
-    ):
-        return f"to {spot.link.name} itself", _translated(
-            spot, before
-        )  # Where IP's filters see it.
+    switch = facts.relations.is_switch(spot.key) and facts.relations.fabric(spot.key)
+    if switch and facts.relations.master(before.key) in switch:
+        # Where IP's filters see it.
+        return f"to {spot.link.name} itself", _translated(spot, before)
     if spot.key == before.key:
         return "comes back: loopback", ()
     if spot.link.peer and spot.link.peer.key == before.key:

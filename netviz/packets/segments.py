@@ -214,7 +214,7 @@ class Wires:
             yield _Place("at", key), self.shows(key, text)
             return
         hearing, own = children.above(self, key, frame)
-        yield from ((_Place("in", upper), None) for upper in hearing)
+        yield from ((_Place("in", upper), children.choosy(self, upper)) for upper in hearing)
         if own:
             yield _Place("at", key), None
 

@@ -20,7 +20,8 @@ def narrow(wires: Wires, way: tuple[Key, ...], size: int, card: Key) -> Step | N
     """Return that a packet of so many bytes is too large for a device on its way to a stack.
 
     ``card`` is the device by which it was sent at first. A stack complains, and the sender learns
-    of it; a bridge or a cable says nothing.
+    of it; a bridge or a cable says nothing. An MTU of a route's own, or one that was learned, is
+    not asked for.
     """
     for key in way:
         link, first = wires.links[key], key == way[0]

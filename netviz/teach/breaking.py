@@ -184,11 +184,11 @@ def _chosen(level: int, shown_by: str | None) -> list[Fault]:
 
 def _callable(calls: Iterable[str]) -> tuple[str, ...]:
     """Return what can be called. Raises ``ExerciseError`` where that is not all."""
-    known = tuple(calls)
+    known = (calls,) if isinstance(calls, str) else tuple(calls)
     for each in known:
-        if not called(each):
-            remedy = "write an address and a TCP port: 10.96.0.10:80"
-            raise ExerciseError(f"'{each}' cannot be called", remedy=remedy)
+        if not called(str(each)):
+            remedy = "write an address and a TCP port: 10.96.0.10:80, [fd00::10]:80"
+            raise ExerciseError(f"{each!r} cannot be called", remedy=remedy)
     return known
 
 

@@ -15,6 +15,8 @@ import struct
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack, suppress
+from errno import EINPROGRESS
+from ipaddress import ip_address
 
 from netviz.net import namespaces
 from netviz.net.worker import aside
@@ -110,15 +112,19 @@ def _lines(
                 there[where].enter()
                 line = begun.enter_context(socket.socket(_family(call[0])))
                 line.setblocking(False)
-                line.connect_ex(call)
-                lines[line.fileno()] = line, number
+                # One without a way is not begun, and has no error that could be heard later.
+                if line.connect_ex(call) in (0, EINPROGRESS):
+                    lines[line.fileno()] = line, number
     return lines
 
 
 def called(to: str) -> tuple[str, int] | None:
     """Return the address and the port of what is to be called, None for an address alone."""
-    found = _CALL.fullmatch(to)
-    return (found["four"] or found["six"], int(found["port"])) if found else None
+    if found := _CALL.fullmatch(to):
+        with suppress(ValueError):  # It only looks like an address, or like a number.
+            address, port = found["four"] or found["six"], int(found["port"])
+            return (address, port) if ip_address(address) and 0 < port < 65536 else None
+    return None
 
 
 def _family(address: str) -> socket.AddressFamily:

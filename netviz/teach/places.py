@@ -202,10 +202,12 @@ def remotes(lab: Lab) -> Iterator[Words]:
     for space in lab.spaces:
         for link in (it for it in space.interfaces if it.up and it.kind in ("ipip", "sit", "gre")):
             if remote := link.parameters.get("remote"):
-                near = (ip_interface(f"{ip_address(remote) + n}/32").network for n in range(1, 9))  # type: ignore[arg-type]
-                wrong = next(str(it[0]) for it in near if not lab.inside(it))
-                told = {"kind": link.kind, "remote": str(remote), "wrong": wrong}
-                yield _link(space, link) | told
+                old = ip_interface(str(remote))
+                end = min(int(old) + 9, 2**old.max_prefixlen)
+                near = (type(old)(number) for number in range(int(old) + 1, end))
+                if wrong := next((it for it in near if not lab.inside(it.network)), None):
+                    told = {"kind": link.kind, "remote": str(remote), "wrong": str(wrong.ip)}
+                    yield _link(space, link) | told
 
 
 def typed_routes(lab: Lab) -> Iterator[Words]:

@@ -285,6 +285,18 @@ def test_filters_are_told_as_nft_tells_them() -> None:
     assert not seen.warnings
 
 
+def test_comment_of_iptables_may_be_any_bytes() -> None:
+    if not can("iptables-nft -A INPUT -j ACCEPT"):
+        pytest.skip("there is no nft, or this kernel has no nftables")
+    sh(r"""iptables-nft -A INPUT -m conntrack --ctstate NEW \
+        -m comment --comment "$(printf 'a\377b')" -j ACCEPT""")
+    seen = [it["rule"]["expr"] for it in named(snapshot(), "root").nft if "rule" in it]
+    assert [each["xt"]["said"] for each in seen[-1] if "xt" in each] == [
+        "--ctstate NEW",
+        "--comment a\ufffdb",
+    ]
+
+
 def test_missing_nft_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
     if not can("nft add table ip t"):
         pytest.skip("there is no nft, or this kernel has no nftables")

@@ -126,6 +126,14 @@ def test_step_does_what_its_command_does(step: Step) -> None:
         assert ours == theirs
 
 
+@pytest.mark.parametrize("how", [typed, carried_out])
+def test_neighbour_that_was_asked_for_meanwhile_is_replaced(how: Callable[[Step], None]) -> None:
+    step = AddEntry("root", Neighbour("10.1.1.8", "br0", "inet", MAC, ("PERMANENT",)))
+    sh("ip link add br0 type bridge; ip neighbour add 10.1.1.8 dev br0 nud failed")
+    how(step)
+    assert f"lladdr {MAC} PERMANENT" in sh("ip neighbour show 10.1.1.8")
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_interface_may_have_any_name(name: str) -> None:
     steps = [

@@ -40,6 +40,13 @@ def test_mode_and_switch_decide_who_is_reached(mode: str, hairpin: str) -> None:
     assert [to for to, it in told.items() if it.works] == REACHED[mode, hairpin]
 
 
+def test_one_that_takes_from_some_cards_alone_leaves_a_doubt() -> None:
+    sh(lan("macvlan", "source"))
+    told = explain("pod1", GW)
+    assert not told.certain
+    assert "mode source" in str(told)
+
+
 def test_vepa_goes_to_the_switch_and_back() -> None:
     sh(lan("macvlan", "vepa") + HAIRPIN)
     (request,) = [

@@ -400,6 +400,11 @@ def test_what_iptables_asks_is_unknown_only_where_it_matters() -> None:
         ("--ctstate NEW,ESTABLISHED", False, False),
         ("--ctstate SNAT", None, None),
         ("--ctstate NEW --ctproto 6", None, None),
+        ('--ctstate NEW -m comment --comment "x -m conntrack --ctstate DNAT"', False, True),
+        ("--ctstate ESTABLISHED -m conntrack --ctstate NEW", None, None),
+        ('--ctstate NEW -m comment --comment "$(printf "a\\nb")"', None, None),
+        ('--ctstate NEW -m comment --comment "$(printf "a\\377b")"', False, True),
+        ("--ctstate NEW -m comment --comment -m", False, True),
     ],
 )
 def test_which_state_iptables_asks_for_is_known(

@@ -15,7 +15,7 @@ from net.oracle import can, sh
 import netviz
 from netviz.changes import changes
 from netviz.errors import ExerciseError, NetvizError, SandboxError
-from netviz.model import Namespace, Snapshot
+from netviz.model import Address, Interface, Namespace, Snapshot
 from netviz.net.discovery import snapshot
 from netviz.net.lasting import lasting
 from netviz.picture.live import Live
@@ -23,7 +23,7 @@ from netviz.teach import breaking
 from netviz.teach.breaking import break_something, mended
 from netviz.teach.echoes import answered
 from netviz.teach.faults import faults
-from netviz.teach.places import Lab
+from netviz.teach.places import Lab, remotes
 
 if TYPE_CHECKING:
     from netviz.net.steps import Step
@@ -309,8 +309,6 @@ def test_pairs_of_a_large_lab_are_a_part_that_the_seed_chooses() -> None:
 
 
 def _with_addresses(number: int) -> Namespace:
-    from netviz.model import Address, Interface
-
     own = tuple(Address("inet", f"10.{number}.0.{last}", 24) for last in range(1, 11))
     return Namespace(
         number, "", interfaces=(Interface(2, "eth0", "veth", None, 1500, ("UP",), addresses=own),)
@@ -323,6 +321,52 @@ def test_echoes_tell_both_families_and_what_is_gone() -> None:
     sh("ip -n net2 address add fd00::2/64 dev veth1 nodad")
     pairs = [("net1", "10.1.1.2"), ("net2", "fd00::1"), ("net1", "10.9.9.9"), ("net9", "10.1.1.1")]
     assert answered(pairs, 1.0 if not answered(pairs[:2], 3.0) else 0.2) == tuple(pairs[:2])
+
+
+def test_call_that_has_no_route_is_not_answered() -> None:
+    netviz.two_hosts().up()
+    assert answered([("net1", "10.99.0.1:80"), ("net1", "[fd99::1]:80")], 0.1) == ()
+
+
+@pytest.mark.parametrize(
+    ("calls", "told"),
+    [
+        (["10.0.0.2:99999"], "'10.0.0.2:99999'"),
+        (["10.0.0.2:0"], "'10.0.0.2:0'"),
+        ([80], "80"),
+        ("10.0.0.2", "'10.0.0.2'"),
+        (["999.1.1.1:80"], "'999.1.1.1:80'"),
+        (["[abc]:80"], "'[abc]:80'"),
+    ],
+)
+def test_what_cannot_be_called_is_refused_by_its_name(calls: Sequence[str], told: str) -> None:
+    how = "write an address and a TCP port: 10.96.0.10:80, [fd00::10]:80"
+    with pytest.raises(ExerciseError, match=re.escape(f"{told} cannot be called; {how}")):
+        break_something(calls=calls)
+
+
+def test_one_call_may_be_named_alone() -> None:
+    assert breaking._callable("10.0.0.2:80") == ("10.0.0.2:80",)
+    assert breaking._callable(["[fd00::2]:80"]) == ("[fd00::2]:80",)
+
+
+@pytest.mark.parametrize(
+    ("remote", "taken", "wrong"),
+    [
+        ("10.0.0.2", 1, ["10.0.0.4"]),
+        ("10.0.0.2", 8, []),
+        ("255.255.255.254", 0, ["255.255.255.255"]),
+        ("255.255.255.255", 0, []),
+    ],
+)
+def test_tunnel_whose_neighbours_are_all_there_has_no_wrong_remote(
+    remote: str, taken: int, wrong: list[str]
+) -> None:
+    own = tuple(Address("inet", f"10.0.0.{3 + each}", 24) for each in range(taken))
+    told = {"addresses": own, "parameters": {"remote": remote}}
+    link = Interface(2, "tun1", "ipip", None, 1480, ("UP",), **told)
+    lab = Lab(Snapshot((Namespace(1, "net1", held_by="name", interfaces=(link,)),)), ())
+    assert [place["wrong"] for place in remotes(lab)] == wrong
 
 
 def service() -> str:
