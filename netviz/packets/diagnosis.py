@@ -6,15 +6,15 @@ namespace that forwards it, and the whole way back. The first step that breaks i
 
 from __future__ import annotations
 
-import re
 from contextlib import suppress
 from dataclasses import replace
+from functools import cache
 from ipaddress import ip_address
-from math import lcm
 from typing import TYPE_CHECKING
 
 from netviz.errors import TraceError
 from netviz.explanations import Explanation, Step
+from netviz.packets.deals import Deals
 from netviz.packets.facts import named, typed
 from netviz.packets.filters import Flowing
 from netviz.packets.segments import Wires
@@ -47,12 +47,12 @@ def diagnose(
     """Return whether a packet from a namespace gets to an address and is answered, and why.
 
     Equivalent to: ``ip route get``, ``ip neighbour``, ``bridge fdb`` and ``nft list ruleset`` in
-    each namespace on the way there and back. Where a rule deals out (``numgen``), each turn is
-    tried: what is told is the first that breaks. With a ``size``, in bytes from the IP header on,
-    it is not to be cut. ``listens`` tells what no snapshot has: whether a program waits at a port
-    of a namespace's address; of ``icmp`` and ``icmpv6``, whether pings are answered there; of
-    ``ttl``, whether what it sends outlives so many routers. Raises ``TraceError`` for what is no
-    namespace, no address, no protocol, or has no port.
+    each namespace on the way there and back. Where rules that it meets deal out (``numgen``), each
+    turn is tried, of many only some: what is told is the first that breaks. With a ``size``, in
+    bytes from the IP header on, it is not to be cut. ``listens`` tells what no snapshot has:
+    whether a program waits at a port of a namespace's address; of ``icmp`` and ``icmpv6``, whether
+    pings are answered there; of ``ttl``, whether what it sends outlives so many routers, in IPv4
+    only. Raises ``TraceError`` for what is no namespace, no address, no protocol, or has no port.
     """
     to, _, dev = to.partition("%")
     question = f"{proto} from {where} to {to}" + (f" port {port}" if port else "")
@@ -65,41 +65,44 @@ def diagnose(
     space = named(where, network.namespaces)
     name = "icmpv6" if (proto, family) == ("icmp", "inet6") else proto
     ports = (None, None) if proto == "icmp" else (_SPORT, port)
-    wires.dig = Tunnels(wires).dig
     packet = replace(Flowing(family, "", to, name, *ports), size=size)
-    walks = [
-        Walk(wires, lambda space, routers: listens(space, "", "ttl", routers))
-        for _ in range(_turns(network))
-    ]
-    return _told(question, _each_turn(walks, space, packet, dev or None, listens))
+    return _told(question, _each_turn(wires, space, packet, dev or None, listens))
 
 
 def _each_turn(
-    walks: list[Walk], space: Namespace, packet: Flowing, dev: str | None, listens: Listens
+    wires: Wires, space: Namespace, packet: Flowing, dev: str | None, listens: Listens
 ) -> tuple[Step, ...]:
-    """Return the steps of the first turn that breaks, or else of the first, and what others do."""
+    """Return the steps of the first turn that breaks, or else of the first, and what others do.
+
+    Of those that do not break the first comes first of which something is not known.
+    """
     ways: dict[str, tuple[Step, ...]] = {}
-    for turn, walk in enumerate(walks):
-        end = None
+    unsure: list[str] = []
+    deals, more = Deals(), None
+    live = cache(lambda start, routers: listens(wires.spaces[start], "", "ttl", routers))
+    for _ in range(_MOST_TURNS):
+        walk, end = Walk(wires, lambda start, routers: live(start.id, routers), deals), None
+        wires.dig = Tunnels(walk, walk.lasts).dig  # What one knows is of this turn.
         with suppress(EndedError):
-            end = _there_and_back(walk, space, replace(packet, turn=turn), dev, listens)
+            end = _there_and_back(walk, space, packet, dev, listens)
         if end is None:
             return tuple(walk.steps)
         ways.setdefault(end, tuple(walk.steps))
-    steps, others = next(iter(ways.values())), [*ways][1:]
+        if not unsure and any(it.holds is None for it in walk.steps):
+            unsure, ways[end] = [end], tuple(walk.steps)
+        if not deals.another():
+            break
+    else:
+        more = f"rules that it meets deal out in more ways than the {_MOST_TURNS} that were tried"
+    first, *others = dict.fromkeys([*unsure, *ways])
+    steps = ways[first]
     text = f"another time it is {' or '.join(others)} instead, and that works as well"
-    return (*steps, replace(steps[-1], text=text)) if others else steps
+    steps += (replace(steps[-1], text=text),) if others else ()
+    return (*steps, replace(steps[-1], text=more, holds=None)) if more else steps
 
 
 def _told(question: str, steps: tuple[Step, ...]) -> Explanation:
     return Explanation(question, steps, next((it.text for it in steps if it.holds is None), None))
-
-
-def _turns(network: Snapshot) -> int:
-    """Return how many turns there are until each rule that deals out begins again; not too many."""
-    rules = repr([space.nft for space in network.namespaces])
-    dealt = {int(mod) for mod in re.findall(r"'numgen': \{[^}]*'mod': (\d+)", rules)}
-    return min(lcm(*dealt), _MOST_TURNS)
 
 
 def _there_and_back(

@@ -47,8 +47,13 @@ def explain(
 
     Equivalent to: ``ip route get``, ``ip neighbour``, ``bridge fdb``, ``nft list ruleset`` in each
     namespace on the way, read in the kernel's order. Raises ``TraceError`` for what is no
-    namespace, no address, no protocol, or has no port.
+    namespace, no address, no protocol, has no port, or no size.
     """
+    if size is not None and (type(size) is not int or size <= 0):
+        raise TraceError(f"a packet cannot have {size!r} bytes", remedy="write a number: size=1500")
+    if size is not None and proto != "icmp":
+        remedy = f"leave out size={size}, or proto={proto!r}"
+        raise TraceError("only a ping can have a size", remedy=remedy)
     hear = listens if network is None else lambda *_: None
     seen = network or snapshot()
     told = diagnose(seen, where, to, proto, port, size=size or 0, listens=hear)

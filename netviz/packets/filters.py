@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from netviz.journeys import Reason
+from netviz.packets.deals import Deals
 from netviz.packets.facts import typed
 from netviz.packets.lookup import Stack
 from netviz.packets.rules import ABSENT, Flowing, Matcher, Place, words
@@ -60,7 +61,7 @@ class Judgement:
 class Filters:
     """The packet filters of one namespace, as ``nft -j list ruleset`` tells them."""
 
-    def __init__(self, namespace: Namespace) -> None:
+    def __init__(self, namespace: Namespace, deals: Deals | None = None) -> None:
         self.space = namespace
         self.stack = Stack(namespace)
         self.rules: dict[Place, list[_Told]] = defaultdict(list)
@@ -81,7 +82,7 @@ class Filters:
                     self.rules[family, table, chain].append(told)
                 case "set" | "map", {"family": family, "table": table, "name": name}:
                     sets[family, table, f"@{name}"] = told.get("elem", [])
-        self.matcher = Matcher(sets, self.stack)
+        self.matcher = Matcher(sets, self.stack, deals or Deals())
         # Who asks for it turns connection tracking on, and without it nothing is translated.
         self.tracks = bool(_TRACKS.search(repr(self.rules)))
 

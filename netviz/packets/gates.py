@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from netviz.model import Key, Namespace
+    from netviz.packets.deals import Deals
     from netviz.packets.relations import Relations
 
 
@@ -31,8 +32,8 @@ class Gates:
     has led past it.
     """
 
-    def __init__(self, relations: Relations, add: Callable[[Step], None]) -> None:
-        self._relations, self._add = relations, add
+    def __init__(self, relations: Relations, add: Callable[[Step], None], deals: Deals) -> None:
+        self._relations, self._add, self._deals = relations, add, deals
         self.undone: str | None = None
         self.unseen: str | None = None
         self.written: dict[str, str] = {}
@@ -55,7 +56,7 @@ class Gates:
         if not space.nft:
             return packet, None
         if space.id not in self._filters:
-            self._filters[space.id] = Filters(space)
+            self._filters[space.id] = Filters(space, self._deals)
         said = self._filters[space.id].judge(hook, packet, family)
         text, show, step = said.reason, typed(space, "nft", "list", "ruleset"), None
         if said.doubt or said.dropped is None:

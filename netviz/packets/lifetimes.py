@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from netviz.explanations import Step
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 SHORT = "net.ipv4.ip_default_ttl"
 """The switch by which a namespace says how many routers, and one, its packets are for."""
-_USUAL = 64
+USUAL = 64
 
 
 class _Passed(NamedTuple):
@@ -31,11 +32,26 @@ class _Passed(NamedTuple):
 
 
 class Life:
-    """A packet's life, from where it is made; ``lasts`` tells whether it outlives many routers."""
+    """A packet's life, from where it is made; ``lasts`` tells whether it outlives many routers.
 
-    def __init__(self, start: Namespace, lasts: Lasts) -> None:
+    IPv4's only: of an IPv6 packet's hop limit, which each device may set, nothing is told.
+    ``short`` says what is too small if it does not, what shows it, and what mends it.
+    """
+
+    def __init__(self, start: Namespace, lasts: Lasts, short: Step | None = None) -> None:
         self._start, self._lasts = start, lasts
         self._passed: list[_Passed] = []
+        show, mend = typed(start, "sysctl", SHORT), typed(start, "sysctl", "-w", f"{SHORT}={USUAL}")
+        self.short = short or Step(f"{SHORT} of {start.name}", False, "", show, mend)
+
+    @property
+    def age(self) -> tuple[int, int]:
+        """Return what tells it from lives that last longer or shorter: its start, its routers."""
+        return self._start.id, len(self._passed)
+
+    def outlives(self, more: int) -> bool | None:
+        """Tell whether it comes alive through so many routers more."""
+        return self._lasts(self._start, len(self._passed) + more)
 
     def ends(self, space: Namespace, packet: Flowing, route: Route | None) -> Step | None:
         """Return why a packet gets no further than to this router, if its life ends there."""
@@ -44,15 +60,11 @@ class Life:
         self._passed.append(_Passed(space, route, decides))
         if decides in before:
             return _circle(self._passed[before.index(decides) : -1], packet.to)
-        if packet.family == "inet" and self._lasts(self._start, len(self._passed)) is False:
-            return self._used_up(f"{space.name}:{packet.iif}", space)
+        if packet.family == "inet" and self.outlives(0) is False:
+            text = f"its time to live is used up when it comes to {space.name}: {self.short.text}"
+            where = f"{space.name}:{packet.iif}"
+            return replace(self.short, text=f"{text} is too small", where=where)
         return None
-
-    def _used_up(self, where: str, space: Namespace) -> Step:
-        start = self._start
-        text = f"its time to live is used up when it comes to {space.name}: {SHORT} of {start.name}"
-        mend = typed(start, "sysctl", "-w", f"{SHORT}={_USUAL}")
-        return Step(f"{text} is too small", False, where, typed(start, "sysctl", SHORT), mend)
 
 
 def _circle(passed: list[_Passed], to: str) -> Step:

@@ -14,6 +14,7 @@ from operator import and_, ge, gt, le, lt, or_, xor
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from netviz.packets.deals import Deals
     from netviz.packets.lookup import Stack
 
 _Told = Mapping[str, Any]
@@ -49,8 +50,7 @@ class Flowing:
     ``family`` is ``inet`` or ``inet6``; ``protocol`` is ``icmp``, ``icmpv6``, ``tcp``, ``udp`` or
     ``arp``; ``kind`` is ``request`` or ``reply`` of a ping and of ARP, ``solicit`` or ``advert`` of
     ND. ``state`` is conntrack's: ``established`` is what answers; ND is ``untracked``. ``status``
-    is what NAT has done: ``snat``, ``dnat``. ``turn`` is which one it gets where a rule deals out
-    (``numgen``). With a ``size`` in bytes it must not be cut.
+    is what NAT has done: ``snat``, ``dnat``. With a ``size`` in bytes it must not be cut.
     """
 
     family: str
@@ -65,16 +65,14 @@ class Flowing:
     kind: str = "request"
     mark: int = 0
     status: frozenset[str] = frozenset()
-    turn: int = 0
     size: int = 0
 
 
 class Matcher:
-    """What the rules of one table see in a packet, by the sets and maps of the namespace."""
+    """What a namespace's rules see in a packet, by its sets and maps; ``deals`` has the turns."""
 
-    def __init__(self, sets: Mapping[Place, Any], stack: Stack) -> None:
-        self._sets = sets
-        self._stack = stack
+    def __init__(self, sets: Mapping[Place, Any], stack: Stack, deals: Deals) -> None:
+        self._sets, self._stack, self._deals = sets, stack, deals
 
     def holds(self, told: _Told, packet: Flowing, place: Place) -> bool | None:
         """Tell whether a packet matches: ``tcp dport 80``, ``ip saddr != 10.0.0.0/8``."""
@@ -138,8 +136,8 @@ class Matcher:
     def dealt(self, key: object, packet: Flowing, place: Place) -> object:
         """Return what a map is asked for: by a rule that deals out, whose turn it is."""
         match key:
-            case {"numgen": {"mod": int(mod), "offset": int(offset)}}:
-                return packet.turn % mod + offset
+            case {"numgen": {"mod": int(mod), "offset": int(offset)}} if mod > 0:
+                return self._deals.turn(key, mod) + offset
         return self.value(key, packet, place)
 
     def entry(self, data: object, found: object, place: Place) -> object:

@@ -73,7 +73,7 @@ class Flow:
                 remedy="name icmp, or udp or tcp with a port",
             )
         line = _SENDERS[self.protocol].format(family=family, to=self.to, port=self.port)
-        return [sys.executable, "-c", f"import socket; {line}"]
+        return [sys.executable, "-c", f"import socket, sys; sys.tracebacklimit = 0; {line}"]
 
 
 def follow(

@@ -11,27 +11,32 @@ from netviz.net.steps import AddLink
 from netviz.packets import overlays
 from netviz.packets.facts import typed
 from netviz.packets.filters import Flowing
+from netviz.packets.lifetimes import USUAL
 from netviz.packets.subnets import Subnets
 from netviz.packets.walk import EndedError, Walk
 
 if TYPE_CHECKING:
     from netviz.model import Interface, Key, Namespace
+    from netviz.packets.lifetimes import Lasts, Life
     from netviz.packets.ports import Frame
-    from netviz.packets.segments import Wires
+
+    _Found = tuple[Key, Step | None, str]
 
 _DEEPEST = 3  # Tunnels in tunnels.
 _NUMBERED = ("vxlan", "geneve")
 _BY_ROUTE = ("ipip", "gre")  # Without a remote, they wrap for whom the route names.
 _PLAIN = ("ipip", "sit")
+_OVERHEAD = {"ipip": 20, "sit": 20, "gre": 24, "gretap": 38}
+"""Bytes before what it wraps, of each kind that takes its time to live and "do not cut" along."""
 _ZEROS = "00:00:00:00:00:00"
 
 
 class Tunnels:
     """Where packets come out that go into a tunnel: a question about the network below."""
 
-    def __init__(self, wires: Wires, depth: int = 0) -> None:
-        self._wires, self._depth = wires, depth
-        self._known: dict[tuple[Key, str, bool], tuple[Key, Step | None, str]] = {}
+    def __init__(self, walk: Walk, lasts: Lasts, depth: int = 0) -> None:
+        self._walk, self._wires, self._lasts, self._depth = walk, walk.wires, lasts, depth
+        self._known: dict[tuple[object, ...], _Found] = {}
         self._heard: dict[tuple[Key, str], str] = {}
 
     def dig(self, key: Key, frame: Frame) -> Iterator[tuple[Key, Step | None]]:
@@ -49,9 +54,7 @@ class Tunnels:
             heard = not frame.many and any(it.mac != _ZEROS for it in known)
             heard = heard or (key, frame.to) in self._heard
         for remote in filter(None, remotes):
-            if (key, remote, heard) not in self._known:
-                self._known[key, remote, heard] = self._dug(key, remote, heard)
-            far, step, source = self._known[key, remote, heard]
+            far, step, source = self._found(key, remote, frame.packet, heard=heard)
             if frame.source and source and self._wires.links[far].parameters.get("learning"):
                 self._heard[far, frame.source] = source
             yield far, overlays.redirected(self._wires, key, frame.to, remote, step)
@@ -62,7 +65,38 @@ class Tunnels:
             mend = overlays.aimed(self._wires, key, frame.to) or self._aimed(key)
             yield key, Step(text, False, where, show, mend)
 
-    def _dug(self, key: Key, remote: str, heard: bool) -> tuple[Key, Step | None, str]:
+    def _found(self, key: Key, remote: str, packet: Flowing | None, *, heard: bool) -> _Found:
+        """Return a tunnel's far end for a packet; too large or too old it can be only on a way."""
+        link, life = self._wires.links[key], self._walk.life
+        inherits = packet and packet.family == "inet" and link.kind in _OVERHEAD
+        life = life if inherits and not link.parameters.get("ttl") else None
+        over = _OVERHEAD.get(link.kind, 0) + (4 if _told(link, "okey") else 0)
+        size = packet.size + over if packet and packet.size and link.kind in _OVERHEAD else 0
+        known = key, remote, heard, life and life.age
+        if known not in self._known:
+            self._known[known] = self._dug(key, remote, heard, life)
+        found = self._known[known]
+        if size and not (found[1] and found[1].holds is False):
+            if (*known, size) not in self._known:
+                self._known[*known, size] = self._dug(key, remote, heard, life, size)
+            found = self._known[*known, size]
+        return found
+
+    def _inner(self, key: Key, life: Life | None) -> Walk:
+        """Return the way of what a tunnel sends: for as long as it says, or as what it wraps."""
+        link, space = self._wires.links[key], self._wires.spaces[key[0]]
+        ttl, deals = link.parameters.get("ttl"), self._walk.deals
+        if life:
+            return Walk(self._wires, lambda _, n: life.outlives(n), deals, short=life.short)
+        if not isinstance(ttl, int) or not ttl:
+            return Walk(self._wires, self._lasts, deals)
+        show = typed(space, "ip", "-d", "link", "show", "dev", link.name)
+        words = ("ip", "link", "set", "dev", link.name, "type", link.kind, "ttl", str(USUAL))
+        text = f"{self._wires.told(key)}'s ttl of {ttl}"
+        short = Step(text, False, "", show, typed(space, *words))
+        return Walk(self._wires, lambda _, n: ttl > n, deals, short=short)
+
+    def _dug(self, key: Key, remote: str, heard: bool, life: Life | None, size: int = 0) -> _Found:
         """Return a tunnel's far end, what keeps packets from there, and from whom they come."""
         link, space = self._wires.links[key], self._wires.spaces[key[0]]
         below = self._wires.spaces.get(link.lower.id, space) if link.lower else space
@@ -72,8 +106,8 @@ class Tunnels:
         local, port = str(_told(link, "local") or ""), link.parameters.get("port")
         kind = "udp" if link.kind in _NUMBERED else link.kind
         packet = Flowing("inet6" if ":" in remote else "inet", local, remote, kind)
-        packet = replace(packet, dport=port if isinstance(port, int) else None)
-        inner = Walk(self._wires)
+        packet = replace(packet, dport=port if isinstance(port, int) else None, size=size)
+        inner = self._inner(key, life)
         if local and not self._wires.stacks[below.id].local(local):
             show = typed(below, "ip", "address", "show", "to", local)
             text = f"{below.name} does not have {local}, from which {link.name} sends"
@@ -86,12 +120,13 @@ class Tunnels:
             return key, Step(text, False, where, show, mend), ""
         oif = link.lower.name if link.lower and not heard else None
         dig = self._wires.dig
-        self._wires.dig = Tunnels(self._wires, self._depth + 1).dig
+        self._wires.dig = Tunnels(inner, self._lasts, self._depth + 1).dig
         try:
             there = inner.send(below, packet, oif)
         except EndedError:
             last = inner.steps[-1]
-            aimed = self._aimed(key) if not last.mend or remote not in self._wires.owners else None
+            off = not size and (not last.mend or remote not in self._wires.owners)
+            aimed = self._aimed(key) if off else None
             return key, replace(last, mend=aimed or last.mend), ""
         finally:
             self._wires.dig = dig
@@ -151,7 +186,7 @@ def _begun(there: Namespace, link: Interface, packet: Flowing) -> str | None:
         return None
     ends = {"local": packet.to, "remote": packet.source}
     add = AddLink(f"{there.name}:{link.name}", link.kind, ends).command()
-    return f"{add} && {typed(there, 'ip', 'link', 'set', link.name, 'up')}"
+    return f"{add} && {typed(there, 'ip', 'link', 'set', 'dev', link.name, 'up')}"
 
 
 def _told(link: Interface, name: str) -> object:

@@ -21,6 +21,7 @@ from netviz.packets.typed import switch
 
 if TYPE_CHECKING:
     from netviz.model import Endpoint, Key, Namespace
+    from netviz.packets.deals import Deals
     from netviz.packets.lifetimes import Lasts
     from netviz.packets.lookup import Lookup
     from netviz.packets.segments import Arrival, Wires
@@ -41,12 +42,17 @@ class There(NamedTuple):
 class Walk:
     """A packet's way, and the way of its answer; ``steps`` are those that it has taken.
 
-    ``lasts`` tells whether what a namespace sends comes alive through so many routers.
+    ``lasts`` tells whether what a namespace sends comes alive through so many routers, ``short``
+    what is to be said if not; ``deals`` has the turns of rules that deal out.
     """
 
-    def __init__(self, wires: Wires, lasts: Lasts = lambda *_: None) -> None:
+    def __init__(
+        self, wires: Wires, lasts: Lasts, deals: Deals, *, short: Step | None = None
+    ) -> None:
         self.wires, self.steps, self.lasts = wires, list[Step](), lasts
-        self.gates = Gates(wires.relations, self.add)
+        self.deals, self._short = deals, short
+        self.life: Life | None = None
+        self.gates = Gates(wires.relations, self.add, deals)
         self.asking = Asking(wires, self.gates)
         self._back = ""
         self._way: tuple[Key, ...] = ()
@@ -61,6 +67,7 @@ class Walk:
         Raises ``EndedError`` where it is nowhere: the last step says why.
         """
         gates, stack = self.gates, self.wires.stacks[space.id]
+        life = self.life = Life(space, self.lasts, self._short)
         source = None if handed else packet.source or None
         found = stack.route(packet.to, source=source, oif=oif, mark=packet.mark)
         self._routed(space, packet, found)
@@ -75,7 +82,6 @@ class Walk:
         if (sent.to, sent.mark) != (made.to, made.mark):  # It is routed again.
             found = stack.route(sent.to, source=sent.source, oif=oif, mark=sent.mark)
             self._routed(space, sent, found)
-        life = Life(space, self.lasts)
         while True:
             sent = gates.judged(space, "postrouting", replace(sent, oif=found.devices[0]))
             sent = gates.left(space, made, sent)

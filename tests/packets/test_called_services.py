@@ -91,6 +91,38 @@ def test_chance_that_drops_is_no_turn() -> None:
     assert "a snapshot cannot tell if 'numgen random mod 100 < 20' holds" in ask("node1-pod1").doubt
 
 
+def test_each_rule_that_deals_out_has_turns_of_its_own() -> None:
+    load(
+        "table ip second { chain input { type filter hook input priority 0; "
+        "tcp dport 80 numgen random mod 2 vmap { 0 : accept, 1 : drop }; }; }",
+        "node2-pod2",
+    )
+    load("flush ruleset", "node1")
+    load(SERVICES.replace("10.244.2.2", "10.244.2.3").replace("mod 3", "mod 2"), "node1")
+    told = ask("node1-pod1")
+    assert ", here 10.244.2.3" in str(told)
+    assert "table ip second, chain input" in told.broken.text
+
+
+def test_more_turns_than_are_tried_are_a_doubt() -> None:
+    for mod, certain in ((32, True), (33, False)):
+        load("flush ruleset", "node1")
+        ends = ", ".join(f"{n} : 10.244.1.3" for n in range(mod))
+        load(SERVICES.replace("mod 3", f"mod {mod}").replace(BACKENDS, f"{{ {ends} }}"), "node1")
+        told = ask("node1-pod1")
+        assert told.works
+        assert ("more ways than the 32 that were tried" in str(told)) is not certain
+
+
+def test_comment_that_reads_like_a_rule_that_deals_out_is_none() -> None:
+    load(
+        "table ip odd { chain forward { type filter hook forward priority 0; "
+        """counter comment "'numgen': {'mod': 0"; }; }""",
+        "node1",
+    )
+    assert ask("node1-pod1").works
+
+
 @needs_bridge_nf
 def test_pod_that_calls_itself_needs_a_hairpin_and_another_source() -> None:
     tracked("node2", 1)

@@ -8,11 +8,14 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
+import pytest
 from net.oracle import sh
 from roads import BRIDGE, ROUTER
 
 import netviz
+from netviz.errors import TraceError
 from netviz.explanations import Explanation, Step
 from netviz.packets.explainer import explain
 
@@ -88,6 +91,19 @@ def test_whether_a_program_listens_is_looked_up_in_the_live_network() -> None:
         assert not explain("net1", "10.1.1.2", proto="tcp", port=80)
     kept = explain("net1", "10.1.1.2", proto="tcp", port=80, network=netviz.snapshot())
     assert (kept.works, kept.certain) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("asked", "why"),
+    [
+        ({"proto": "udp", "port": 53, "size": 1500}, "only a ping can have a size"),
+        *(({"size": size}, f"cannot have {size!r} bytes") for size in (0, -1, True, 1.5, "1500")),
+    ],
+)
+def test_size_is_a_number_and_of_a_ping(asked: dict[str, Any], why: str) -> None:
+    sh(BRIDGE)
+    with pytest.raises(TraceError, match=why):
+        explain("net1", "10.1.1.2", **asked)
 
 
 def test_udp_may_be_silent_and_so_nothing_verifies_it() -> None:

@@ -6,8 +6,8 @@ import re
 import subprocess
 
 import pytest
-from net.oracle import sh
-from roads import FLANNEL
+from net.oracle import can, sh
+from roads import FLANNEL, ROUTER
 
 import netviz
 from netviz.net.discovery import snapshot
@@ -136,6 +136,55 @@ def test_frame_too_large_for_a_cable_on_its_way_is_lost_without_a_word() -> None
     assert told.broken.text.endswith("br1-veth1's MTU of 1400, and nobody tells the sender")
     subprocess.run(["sh", "-ec", f"{told.mend}; ip -n net2 link set veth1 mtu 1500"], check=True)
     assert explain(*ends, size=1500, verify=True).verified
+
+
+def routed(tunnel: str) -> None:
+    """Join two networks by a tunnel between their hosts, over a router."""
+    sh(ROUTER)
+    for n, far in ((1, 2), (2, 1)):
+        ends = f"local 10.1.{n}.2 remote 10.1.{far}.2"
+        sh(f"ip -n net{n} link add tun type {tunnel} {ends}; ip -n net{n} link set tun up")
+        sh(f"ip -n net{n} address add 10.9.0.{n}/24 dev tun")
+
+
+INNER = ("net1", "10.9.0.2")
+SHORT = "net.ipv4.ip_default_ttl"
+MADE_SHORT = (
+    "ip -n net1 link delete tun; "
+    "ip -n net1 link add tun type {} local 10.1.1.2 remote 10.1.2.2 ttl 1; "
+    "ip -n net1 link set tun up; ip -n net1 address add 10.9.0.1/24 dev tun"
+)
+
+
+@pytest.mark.parametrize("tunnel", ["vxlan id 5 dstport 4789", "ipip"])
+def test_what_a_tunnel_sends_has_a_time_to_live_as_well(tunnel: str) -> None:
+    if not can(f"ip link add t0 type {tunnel} local 10.0.0.1 remote 10.0.0.2"):
+        pytest.skip(f"this kernel cannot make a {tunnel.split()[0]}")
+    routed(tunnel)
+    assert ping(ends=INNER)
+    own = f"ip netns exec net1 sysctl -qw {SHORT}=1", f"{SHORT} of net1"
+    for wrong, why in (own, (MADE_SHORT.format(tunnel), "net1:tun's ttl of 1")):
+        sh(wrong)
+        told = explain(*INNER, verify=True)
+        assert told.verified is False
+        assert told.broken.text.endswith(f"when it comes to router: {why} is too small")
+        subprocess.run(["sh", "-ec", told.mend], check=True)
+        told = explain(*INNER, verify=True)
+        assert (told.works, told.verified) == (True, True)
+
+
+@pytest.mark.parametrize(("tunnel", "header"), [("ipip", 20), ("gre", 24)])
+def test_what_a_tunnel_sends_is_larger_by_its_header_and_not_cut(tunnel: str, header: int) -> None:
+    if not can(f"ip link add t0 type {tunnel} local 10.0.0.1 remote 10.0.0.2"):
+        pytest.skip(f"this kernel cannot make a {tunnel}")
+    routed(tunnel)
+    sh("ip -n net1 link set tun mtu 1500; ip -n net2 link set tun mtu 1500")
+    for size, fits in ((1500 - header, True), (1501 - header, False)):
+        told = explain(*INNER, size=size, verify=True)
+        assert (told.works, told.verified) == (fits, fits)
+    assert (
+        told.broken.text == "1501 bytes that must not be cut are more than net1:veth0's MTU of 1500"
+    )
 
 
 def test_neighbour_that_the_kernel_asked_for_meanwhile_is_restored() -> None:
