@@ -49,7 +49,7 @@ WRONG = {
         "net2 has no ipip device that belongs to net1:tun1",
         [
             "ip -n net2 link add tun1 type ipip local 10.10.20.2 remote 10.10.10.2"
-            " && ip -n net2 link set tun1 up",
+            " && ip -n net2 link set dev tun1 up",
             "ip -n net2 address add 10.10.200.10 peer 10.10.100.10 dev tun1",
         ],
     ),
