@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from netviz.model import Namespace, Snapshot
+    from netviz.packets.lifetimes import Lasts
 
     Listens = Callable[[Namespace, str, str, int], bool | None]
 
@@ -43,16 +44,18 @@ def diagnose(
     *,
     size: int = 0,
     listens: Listens = lambda *_: None,
+    lasts: Lasts = lambda *_: None,
 ) -> Explanation:
     """Return whether a packet from a namespace gets to an address and is answered, and why.
 
     Equivalent to: ``ip route get``, ``ip neighbour``, ``bridge fdb`` and ``nft list ruleset`` in
     each namespace on the way there and back. Where rules that it meets deal out (``numgen``), each
     turn is tried, of many only some: what is told is the first that breaks. With a ``size``, in
-    bytes from the IP header on, it is not to be cut. ``listens`` tells what no snapshot has:
-    whether a program waits at a port of a namespace's address; of ``icmp`` and ``icmpv6``, whether
-    pings are answered there; of ``ttl``, whether what it sends outlives so many routers, in IPv4
-    only. Raises ``TraceError`` for what is no namespace, no address, no protocol, or has no port.
+    bytes from the IP header on, it is not to be cut. Two tell what no snapshot has: ``listens``,
+    whether a program waits at a port of a namespace's address, or of ``icmp`` and ``icmpv6``,
+    whether pings are answered there; ``lasts``, whether what it sends outlives so many routers, in
+    IPv4 only. Raises ``TraceError`` for what is no namespace, no address, no protocol, or has no
+    port.
     """
     to, _, dev = to.partition("%")
     question = f"{proto} from {where} to {to}" + (f" port {port}" if port else "")
@@ -64,13 +67,18 @@ def diagnose(
     wires = Wires(network)
     space = named(where, network.namespaces)
     name = "icmpv6" if (proto, family) == ("icmp", "inet6") else proto
-    ports = (None, None) if proto == "icmp" else (_SPORT, port)
-    packet = replace(Flowing(family, "", to, name, *ports), size=size)
-    return _told(question, _each_turn(wires, space, packet, dev or None, listens))
+    sport, dport = (None, None) if proto == "icmp" else (_SPORT, port)
+    packet = Flowing(family, "", to, name, sport, dport, size=size)
+    return _told(question, _each_turn(wires, space, packet, dev or None, listens, lasts))
 
 
 def _each_turn(
-    wires: Wires, space: Namespace, packet: Flowing, dev: str | None, listens: Listens
+    wires: Wires,
+    space: Namespace,
+    packet: Flowing,
+    dev: str | None,
+    listens: Listens,
+    lasts: Lasts,
 ) -> tuple[Step, ...]:
     """Return the steps of the first turn that breaks, or else of the first, and what others do.
 
@@ -79,7 +87,7 @@ def _each_turn(
     ways: dict[str, tuple[Step, ...]] = {}
     unsure: list[str] = []
     deals, more = Deals(), None
-    live = cache(lambda start, routers: listens(wires.spaces[start], "", "ttl", routers))
+    live = cache(lambda start, routers: lasts(wires.spaces[start], routers))
     for _ in range(_MOST_TURNS):
         walk, end = Walk(wires, lambda start, routers: live(start.id, routers), deals), None
         wires.dig = Tunnels(walk, walk.lasts).dig  # What one knows is of this turn.

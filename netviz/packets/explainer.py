@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import replace
 from ipaddress import ip_address
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from netviz.errors import TraceError
 from netviz.net import namespaces, sysctls
@@ -20,6 +20,8 @@ from netviz.packets.running import run
 from netviz.packets.tracer import Flow
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from netviz.explanations import Explanation
     from netviz.model import Namespace, Snapshot
 
@@ -54,9 +56,8 @@ def explain(
     if size is not None and proto != "icmp":
         remedy = f"leave out size={size}, or proto={proto!r}"
         raise TraceError("only a ping can have a size", remedy=remedy)
-    hear = listens if network is None else lambda *_: None
-    seen = network or snapshot()
-    told = diagnose(seen, where, to, proto, port, size=size or 0, listens=hear)
+    live: dict[str, Any] = {"listens": listens, "lasts": lasts} if network is None else {}
+    told = diagnose(network or snapshot(), where, to, proto, port, size=size or 0, **live)
     flow = Flow(to, proto, port, size)
     return replace(told, verified=_answered(where, flow)) if verify else told
 
@@ -89,18 +90,29 @@ def _socket(told: str) -> tuple[str, int]:
 def listens(space: Namespace, address: str, proto: str, port: int) -> bool | None:
     """Tell whether a program waits at a port there now, or of pings, whether they are answered.
 
-    Of ``ttl``, whether what it sends outlives so many routers. None where nobody can tell.
-    Equivalent to: ``ss -ltn``, of UDP ``ss -lun``, and ``sysctl net.ipv4.icmp_echo_ignore_all
-    net.ipv4.ip_default_ttl`` there.
+    None where nobody can tell. Equivalent to: ``ss -ltn``, of UDP ``ss -lun``, and ``sysctl
+    net.ipv4.icmp_echo_ignore_all`` there.
     """
+    if proto in SILENT:
+        return _there(space, lambda: sysctls.read(SILENT[proto]) == "0")
+    owns = {(own, port) for own in (address, "0.0.0.0", "::")}
+    return _there(space, lambda: bool(owns & waiting(proto)))
+
+
+def lasts(space: Namespace, routers: int) -> bool | None:
+    """Tell whether what a namespace sends outlives so many routers; None where nobody can tell.
+
+    Equivalent to: ``sysctl net.ipv4.ip_default_ttl`` there.
+    """
+    return _there(space, lambda: int(sysctls.read(SHORT)) > routers)
+
+
+def _there(space: Namespace, asks: Callable[[], bool]) -> bool | None:
+    """Return what is to be seen in a namespace now; None where it cannot be entered or read."""
 
     def work() -> bool:
         named(space.name, namespaces.find()[0]).enter()
-        if proto in SILENT:
-            return sysctls.read(SILENT[proto]) == "0"
-        if proto == "ttl":
-            return int(sysctls.read(SHORT)) > port
-        return bool({(own, port) for own in (address, "0.0.0.0", "::")} & waiting(proto))
+        return asks()
 
     with suppress(OSError, TraceError):
         return aside(work)

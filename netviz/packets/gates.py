@@ -98,13 +98,8 @@ class Gates:
                     self.judged(space, *each, "bridge")
                 if bridge not in (one, other) and self.netfilter(space, packet):
                     packet = self._through(space, links[bridge].name, packet)
-                elif any(
-                    (it.to, asked.source) == (packet.source, packet.to)
-                    for asked, it in self._tracked[space.id]
-                ):
-                    version = "ip" if packet.family == "inet" else "ip6"
-                    see = f"net.bridge.bridge-nf-call-{version}tables=1"
-                    self.unseen = typed(space, "sysctl", "-w", see)
+                elif self._answered(space, packet):
+                    self.unseen = typed(space, "sysctl", "-w", f"net.bridge.{_switch(packet)}=1")
         return packet
 
     def _through(self, space: Namespace, name: str, packet: Flowing) -> Flowing:
@@ -121,9 +116,7 @@ class Gates:
 
     def netfilter(self, space: Namespace, packet: Flowing) -> bool:
         """Tell whether the filters of IP see what a namespace's bridges pass on."""
-        version = "ip" if packet.family == "inet" else "ip6"
-        seen = packet.protocol != "arp" and space.sysctls.get(f"bridge-nf-call-{version}tables")
-        return bool(seen)
+        return packet.protocol != "arp" and bool(space.sysctls.get(_switch(packet)))
 
     def _ports(self, one: Key, other: Key, bridge: Key) -> tuple[str | None, str | None]:
         """Return the ports by which a frame comes and goes; None where it is the bridge's own."""
@@ -174,10 +167,21 @@ class Gates:
         if packet.kind == "request":
             self._tracked[space.id].append((came, packet))
             return packet
-        for asked, left in self._tracked[space.id]:
-            if (left.to, asked.source) == (packet.source, packet.to):
-                if (left.source, left.to) != (asked.source, asked.to):
-                    text = f"{space.name}: it answers {asked.source} → {asked.to}: turned back"
-                    self._add(Step(text, True, space.name, typed(space, "conntrack", "-L")))
-                return replace(packet, source=asked.to)
-        return packet
+        if not (known := self._answered(space, packet)):
+            return packet
+        asked, left = known
+        if (left.source, left.to) != (asked.source, asked.to):
+            text = f"{space.name}: it answers {asked.source} → {asked.to}: turned back"
+            self._add(Step(text, True, space.name, typed(space, "conntrack", "-L")))
+        return replace(packet, source=asked.to)
+
+    def _answered(self, space: Namespace, packet: Flowing) -> tuple[Flowing, Flowing] | None:
+        """Return what a packet on its way out answers, as it came and as it left."""
+        ends = packet.source, packet.to
+        known = self._tracked[space.id]
+        return next((each for each in known if (each[1].to, each[0].source) == ends), None)
+
+
+def _switch(packet: Flowing) -> str:
+    """Return the switch that lets the filters of IP see what is bridged."""
+    return f"bridge-nf-call-{'ip' if packet.family == 'inet' else 'ip6'}tables"
