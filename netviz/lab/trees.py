@@ -19,9 +19,6 @@ from typing import Any
 
 from netviz.lab.identity import is_root_of_machine
 
-SHARED = Path(os.environ.get("NETVIZ_SHARED") or "/var/cache/netviz")
-"""Where root keeps what is fetched: one fetch serves all users of a machine."""
-
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _NOTE = "component.json"
 _PARTS = {"version", "size", "programs", "instead"}
@@ -41,9 +38,9 @@ def fetched() -> dict[str, list[tuple[Path, Note]]]:
     """Return each component's trees and notes: the user's own before what root has fetched."""
     found: dict[str, list[tuple[Path, Note]]] = {}
     ending = named("")
-    for kept in (own_cache(), SHARED):
+    for kept in (own_cache(), shared()):
         with suppress(OSError):  # There is none, or it is closed to this user.
-            own = kept != SHARED and kept.stat().st_uid == os.geteuid()
+            own = kept != shared() and kept.stat().st_uid == os.geteuid()
             if not (own or _is_roots(kept)):  # With sudo, "own" may be another user's.
                 continue
             for tree in sorted(each for each in kept.iterdir() if each.name.endswith(ending)):
@@ -65,7 +62,12 @@ def note(tree: Path, version: str, programs: Iterable[str], **more: object) -> N
 def cache() -> Path:
     """Return where is kept what this user fetches."""
     everybodys = is_root_of_machine() and not os.environ.get("XDG_CACHE_HOME")
-    return SHARED if everybodys else own_cache()
+    return shared() if everybodys else own_cache()
+
+
+def shared() -> Path:
+    """Return where root keeps what is fetched: one fetch serves all users of a machine."""
+    return Path(os.environ.get("NETVIZ_SHARED") or "/var/cache/netviz")
 
 
 def own_cache() -> Path:

@@ -9,15 +9,12 @@ from pathlib import Path
 import pytest
 from archives import STUB, Archive
 
-from netviz.lab import trees
-
 
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Give the test a cache of its own, and look into no other."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("NETVIZ_SHARED", str(tmp_path / "nowhere"))
-    monkeypatch.setattr(trees, "SHARED", tmp_path / "nowhere")
     return tmp_path / "cache/netviz"
 
 

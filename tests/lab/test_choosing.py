@@ -15,11 +15,9 @@ from netviz.lab.choosing import FETCH, needs, this_kernel
 
 ASK = """
 import json, os, sys
-from pathlib import Path
 from netviz.errors import NetvizError
-from netviz.lab import choosing, trees
+from netviz.lab import choosing
 
-trees.SHARED = Path("/nowhere")
 try:
     choice = choosing.choose(os.environ, sys.argv[1])
     print(json.dumps([choice.own, choice.why]))
@@ -45,6 +43,7 @@ def own(cache: Path) -> Path:
 def choose(asked: str = "", *, on: str = 'exec "$@"', **environment: str) -> tuple[bool, str] | str:
     """Return what was chosen, or the error; of kernels of one's own only a built one counts."""
     clean = {name: it for name, it in os.environ.items() if name != "JPY_SESSION_NAME"}
+    clean["NETVIZ_SHARED"] = "/nowhere"
     done = subprocess.run(
         [*AS_ROOT, on, "sh", sys.executable, "-P", "-c", ASK, asked],
         env={**clean, "NETVIZ_KERNEL": "", "NETVIZ_OWN_KERNEL": "built", **environment},

@@ -373,7 +373,7 @@ def test_folder_that_others_may_write_is_not_trusted(
     fetching.fetch("bird")
     shared = tmp_path / "cache/netviz"
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "empty"))
-    monkeypatch.setattr(trees, "SHARED", shared)
+    monkeypatch.setenv("NETVIZ_SHARED", str(shared))
     shared.chmod(0o777)
     assert trees.fetched() == {}
     shared.chmod(0o755)
@@ -485,15 +485,15 @@ def test_own_tree_that_does_not_fit_hides_none_that_root_has_fetched(
 ) -> None:
     archive.add("bird2", "2.0.12", BIRD)
     (own,) = fetching.fetch("bird")
-    monkeypatch.setattr(trees, "SHARED", cache.with_name("shared"))
-    shutil.copytree(cache, trees.SHARED)
+    monkeypatch.setenv("NETVIZ_SHARED", str(cache.with_name("shared")))
+    shutil.copytree(cache, trees.shared())
     monkeypatch.setattr(trees, "_is_roots", Path.is_dir)
     assert bird().tree == own.tree
     if harm == "half":
         (own.tree / BIRD[1]).unlink()
     else:
         trees.note(own.tree, "1.6.8", ["bird"])
-    assert bird().tree == trees.SHARED / own.tree.name
+    assert bird().tree == trees.shared() / own.tree.name
 
 
 @outside

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from net.oracle import can
 
 from netviz.errors import ExerciseError
-from netviz.lab import linux, trees
+from netviz.lab import linux
 from netviz.lab.choosing import FETCH, this_kernel
 from netviz.lab.probes import OF_KERNEL
 from netviz.net.discovery import snapshot
@@ -451,7 +451,7 @@ def test_kernel_has_what_can_be_made_and_of_the_rest_the_reason_is_told():
 
 
 def test_other_kernel_is_named_or_how_to_get_one(tmp_path, monkeypatch):
-    monkeypatch.setattr(trees, "SHARED", tmp_path)
+    monkeypatch.setenv("NETVIZ_SHARED", str(tmp_path))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setenv("NETVIZ_OWN_KERNEL", "built")
     (line,) = check(kernel()).lines
