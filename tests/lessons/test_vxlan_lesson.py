@@ -101,8 +101,8 @@ def _learning(said: Said) -> None:
 
 def _three_answers(told: str) -> None:
     ways = re.findall(r"^(\w+) +(\d+) +(\d+) +(\d+) +(\d)  (.*?) *$", told, re.MULTILINE)
-    plain = "Ethernet | IPv4 | ICMP | Data"
-    wrapped = f"Ethernet | IPv4 | UDP | VXLAN | {plain}"
+    plain = "Ethernet+IPv4+ICMP+Data"
+    wrapped = f"Ethernet+IPv4+UDP+VXLAN+{plain}"
     assert [(name, size, hops, knows, what) for name, size, hops, _, knows, what in ways] == [
         ("routes", "98", "12", "1", plain),
         ("overlay", "148", "14", "3", wrapped),
