@@ -211,8 +211,7 @@ def _tried(fault: Fault, place: Place, lab: Lab, task: str) -> Broken | None:
     """Put a fault there and return what it broke, the latest now; if nothing, it is taken back."""
     try:
         _carry_out(place.breaks, force=False)
-        works = answered(lab.pairs, _PATIENCE)
-        if lost := tuple(pair for pair in lab.pairs if pair not in works):
+        if lost := _unanswered(_unanswered(lab.pairs)):  # A busy machine may be late once.
             after = lasting(snapshot(), exact=True)
             back = place.mends or plan(after, lasting(lab.network, exact=True))
             told = (fault, place, (*back, *place.then), after)
@@ -225,6 +224,11 @@ def _tried(fault: Fault, place: Place, lab: Lab, task: str) -> Broken | None:
             go_back(lab.network, place.mends)
             _carry_out(place.then)
     return None
+
+
+def _unanswered(pairs: Sequence[Pair]) -> tuple[Pair, ...]:
+    works = answered(pairs, _PATIENCE)
+    return tuple(pair for pair in pairs if pair not in works)
 
 
 def _carry_out(steps: Sequence[Step], *, force: bool = True) -> None:

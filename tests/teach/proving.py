@@ -25,7 +25,7 @@ from netviz.net.discovery import snapshot
 from netviz.net.history import go_back
 from netviz.net.lasting import lasting
 from netviz.packets.diagnosis import diagnose
-from netviz.packets.explainer import listens
+from netviz.packets.explainer import lasts, listens
 from netviz.teach import breaking
 from netviz.teach.echoes import Pair, answered
 from netviz.teach.faults import faults
@@ -34,6 +34,7 @@ from netviz.teach.places import Lab
 if TYPE_CHECKING:
     from netviz.net.topology import Topology
 
+LIVE = {"listens": listens, "lasts": lasts}
 _PATIENCE = 0.3
 _SETTLES = 4.0
 
@@ -110,7 +111,7 @@ NETWORKS: dict[str, Callable[[], object]] = {
 def proved(broken: breaking.Broken, lab: Lab) -> dict[str, object]:
     """Tell what is said of a fault that is there, and what is left once it was mended."""
     seen = snapshot()
-    told = {pair: diagnose(seen, *pair, listens=listens) for pair in broken.lost[:8]}
+    told = {pair: diagnose(seen, *pair, **LIVE) for pair in broken.lost[:8]}
     # On a busy machine an answer may only have been late.
     late = answered([pair for pair, it in told.items() if it.works and it.certain], _SETTLES)
     explained = {" ".join(pair): it.to_dict() for pair, it in told.items() if pair not in late}
@@ -135,12 +136,12 @@ def more(broken: breaking.Broken, lab: Lab) -> dict[str, object]:
     breaking._carry_out(place.breaks)
     breaking._SETTLES = _PATIENCE
     too_early = bool(breaking.mended())
-    told = [(pair, diagnose(snapshot(), *pair, listens=listens)) for pair in broken.lost]
+    told = [(pair, diagnose(snapshot(), *pair, **LIVE)) for pair in broken.lost]
     progress = "nothing was explained"
     for pair, before in told:
         if before.mend:
             subprocess.run(["sh", "-c", before.mend], check=False, capture_output=True)
-            after = diagnose(snapshot(), *pair, listens=listens)
+            after = diagnose(snapshot(), *pair, **LIVE)
             works = answered([pair], _PATIENCE)
             moved = after.broken is None or str(after.broken) != str(before.broken)
             progress = "" if works or moved else f"{pair}: {before.mend} mends not: {before.broken}"
