@@ -25,6 +25,7 @@ Pair = tuple[str, str]
 """A namespace, and what it may reach: an address, or to be called, ``10.96.0.10:80``."""
 
 _AGAIN = 0.2
+_LATE = 1.0  # A busy machine may let us look only after the time is over: answered it was.
 _CALL = re.compile(r"(?:(?P<four>[\d.]+)|\[(?P<six>[^]]+)\]):(?P<port>\d+)")
 _ECHO = struct.Struct("!BBHHH")  # Type, code, checksum, identifier, number.
 _KINDS = {
@@ -47,10 +48,11 @@ def answered(pairs: Iterable[Pair], patience: float) -> tuple[Pair, ...]:
 
 def _answered(asked: tuple[Pair, ...], patience: float) -> tuple[Pair, ...]:
     # Another identifier each time: to an old one the kernel would still do the NAT of then.
-    own, waiting, end = os.urandom(2), dict(enumerate(asked)), time.monotonic() + patience
+    own, waiting = os.urandom(2), dict(enumerate(asked))
     there = {name: each for each in namespaces.find()[0] for name in (each.name, *each.names)}
     with ExitStack() as opened:
         doors = _doors(asked, there, opened)
+        end = time.monotonic() + patience  # Only now: on a busy machine doors open slowly.
         while waiting and (now := time.monotonic()) < end:
             for number, (where, to) in waiting.items():
                 if not called(to) and (door := doors.get((where, _family(to)))):
@@ -69,14 +71,15 @@ def _hear(
     waiting: dict[int, Pair],
     end: float,
 ) -> None:
-    """Take from who is waiting who is answered until then."""
+    """Take from who is waiting who is answered until then; what lies there already, even later."""
     heard, poll = {door.fileno(): door for door in doors}, select.poll()
     for fd in heard:
         poll.register(fd, select.POLLIN)
     for fd in lines:
         poll.register(fd, select.POLLOUT)
-    while waiting and (left := end - time.monotonic()) > 0:
-        for fd, _ in poll.poll(1000 * left):
+    ready = poll.poll(1000 * max(0, end - time.monotonic()))
+    while waiting and ready and time.monotonic() < end + _LATE:
+        for fd, _ in ready:
             if fd in heard:
                 waiting.pop(_number(heard[fd], own), None)
                 continue
@@ -84,6 +87,7 @@ def _hear(
             line, number = lines[fd]
             if not line.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
                 waiting.pop(number)
+        ready = poll.poll(1000 * max(0, end - time.monotonic()))
 
 
 def _doors(
