@@ -1,10 +1,10 @@
 """Which kernel a notebook gets, this machine's or one of its own, and why.
 
-Of these the first that has something to say decides: the environment (``NETVIZ_KERNEL``), the
-learner who chose the kernel ``netviz lab, own kernel``, what the notebook says that it needs, and
-whether this machine lets a sandbox start at all. Needs are probes, by their names, in the
-notebook's metadata: ``{"netviz": {"needs": ["ipip"]}}``. They are tried here, in a lab that is
-thrown away.
+Of these the first that has something to say decides: the environment (``NETVIZ_KERNEL``; whoever
+sets that to own may say why, in ``NETVIZ_KERNEL_WHY``), the learner who chose the kernel ``netviz
+lab, own kernel``, what the notebook says that it needs, and whether this machine lets a sandbox
+start at all. Needs are probes, by their names, in the notebook's metadata:
+``{"netviz": {"needs": ["ipip"]}}``. They are tried here, in a lab that is thrown away.
 
 Only what is small is imported: every kernel's start calls this, in a process with one thread.
 """
@@ -55,7 +55,8 @@ def choose(environment: Mapping[str, str], asked: str = "") -> Choice:
     if named == "sandbox":
         return Choice(False, "NETVIZ_KERNEL is sandbox")
     if named == "own" or asked == "own":
-        return _own("NETVIZ_KERNEL is own" if named else f"the kernel '{OWN_KERNEL}' was chosen")
+        told = printable(environment.get("NETVIZ_KERNEL_WHY", "")) or "NETVIZ_KERNEL is own"
+        return _own(told if named else f"the kernel '{OWN_KERNEL}' was chosen")
     if wanted := needs(Path(environment.get("JPY_SESSION_NAME", ""))):
         return _suiting(wanted)
     if error := refused():

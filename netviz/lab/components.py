@@ -136,7 +136,7 @@ class Provision:
 def wanted() -> dict[str, str]:
     """Return the Debian packages that the lessons use, each with the program to look for."""
     lines = (line.partition("#") for line in apt_list().read_text().splitlines())
-    return {name.strip(): program.strip() for name, _, program in lines if name.strip()}
+    return {name.strip(): it for name, _, told in lines if name.strip() and (it := told.strip())}
 
 
 def missing() -> list[str]:

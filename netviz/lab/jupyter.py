@@ -12,7 +12,9 @@ entered by the terminals.
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -48,12 +50,7 @@ class Server:
             "ServerApp.allow_root": os.geteuid() == 0,
             "ExtensionApp.open_browser": self.browser,
             "LabApp.default_url": f"/lab/workspaces/netviz/tree/{self.lesson}",
-            "ServerApp.terminals_enabled": True,
-            "ServerApp.terminado_settings": {
-                "shell_command": [*_PYTHON, "-c", _ATTACH, "attach", "--wait"]
-            },
-            "TerminalsExtensionApp.terminal_manager_class": "netviz.lab.terminals.LabTerminals",
-            "MultiKernelManager.default_kernel_name": KERNEL,
+            **everywhere(),
         }
         program = [*_PYTHON, "-m", "jupyterlab"]
         return program + [f"--{name}={value}" for name, value in options.items()]
@@ -69,3 +66,30 @@ class Server:
         sys.stderr.flush()
         command = self.command()
         os.execve(command[0], command, self.environment(os.environ))
+
+
+def everywhere() -> dict[str, object]:
+    """Return the options of every server, whoever starts it: its terminals, and its kernel."""
+    return {
+        "ServerApp.terminals_enabled": True,
+        "ServerApp.terminado_settings": {
+            "shell_command": [*_PYTHON, "-c", _ATTACH, "attach", "--wait"]
+        },
+        "TerminalsExtensionApp.terminal_manager_class": "netviz.lab.terminals.LabTerminals",
+        "MultiKernelManager.default_kernel_name": KERNEL,
+    }
+
+
+def configure(folder: Path) -> None:
+    """Let a server that another starts, Binder's or a hub's, be as ``netviz lab`` starts it.
+
+    ``folder`` is one where Jupyter looks for configuration: ``PREFIX/etc/jupyter``, of the Python
+    that has netviz. Our settings and the options of every server are written there.
+    """
+    shutil.copytree(SETTINGS, folder, dirs_exist_ok=True)
+    file = folder / "jupyter_server_config.json"
+    told = json.loads(file.read_text())
+    for option, value in everywhere().items():
+        owner, _, name = option.partition(".")
+        told.setdefault(owner, {})[name] = value
+    file.write_text(json.dumps(told, indent=2) + "\n")

@@ -55,8 +55,9 @@ cat COPYING LICENSES/preferred/GPL-2.0 LICENSES/exceptions/Linux-syscall-note >.
 """
 """A shell script: ``$1`` is the source's archive, ``$2`` the configuration, ``$3`` a number."""
 
-# Both were tried; the first that the system's archive has.
-_SOURCES = ("linux-source-6.1?", "linux-source-6.12?")
+# The first that the system's archive has. Debian's two were tried; Ubuntu 24.04's, the last, is for
+# Binder, which builds on that.
+_SOURCES = ("linux-source-6.1?", "linux-source-6.12?", "linux-source-6.8.0?")
 _TOOLS = {
     **{each: each for each in ("gcc", "make", "flex", "bison", "bc", "perl")},
     "strip": "binutils",
@@ -78,11 +79,11 @@ _README = """\
 The kernel usr/bin/linux.uml is Linux. Its licence, version 2 of the GNU General Public License, is
 in the file COPYING; whoever passes the kernel on, passes on these files and its source as well.
 
-Its source is Debian's package {source}, unchanged:
+Its source is this package of the system's archive, unchanged:
 
     apt-get download {source}
 
-Where the archive has newer ones only: https://snapshot.debian.org/binary/{name}/
+Where that has newer ones only, Debian's are kept: https://snapshot.debian.org/binary/{name}/
 
 Its configuration is in the file config, which names the compiler too. These commands built it, with
 the archive of the source as $1, the lines of {asked} as $2, and a number of processes as $3:

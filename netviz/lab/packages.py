@@ -50,7 +50,6 @@ _PRIVATE = (
     "APT::Get::AllowUnauthenticated=false",
     "APT::Get::Download-Only=true",
     "APT::Get::ReInstall=true",
-    "APT::Get::Remove=false",
     "APT::Sandbox::User=root",
 )
 
