@@ -1,0 +1,118 @@
+"""Build the root of the virtual machine by Binder's steps, without root: ``root.py FOLDER``.
+
+mmdebstrap makes it, in a user namespace that has one user: whoever calls this, who is called root
+in it. Calls that change an owner answer "done" and do nothing, as in a lab, so all files are the
+caller's own; whoever packs them says whose they are. Nothing has to be set up for that, neither
+ranges of users nor a program that may become root.
+
+FOLDER/root is what comes of it. It is made again when anything that goes into it is different.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from netviz.lab.seccomp import pretend_to_drop_privileges
+from netviz.lab.syscalls import CLONE_NEWNS, CLONE_NEWUSER, unshare
+
+CHECKOUT = Path(__file__).resolve().parent.parent.parent
+SUITE = "bookworm"
+"""Debian's release that has the Python of binder/runtime.txt."""
+
+_HERE = Path(__file__).resolve().parent
+_HOOKS = Path("/usr/share/mmdebstrap/hooks/merged-usr")
+_MADE = ("__pycache__", "node_modules", "_build", "dist", "*.egg-info", ".*")
+"""What is made in a checkout, and does not belong to it."""
+
+
+def build(folder: Path) -> Path:
+    """Return the root, made anew where it has to be.
+
+    Raises ``subprocess.CalledProcessError`` where a step fails; it has said why.
+    """
+    root, told = folder / "root", folder / "root.key"
+    with _checkout() as checkout:
+        key = content(_files(checkout))
+        if told.exists() and told.read_text() == key:
+            return root
+        told.unlink(missing_ok=True)
+        alone("rm", "-rf", str(root))
+        folder.mkdir(parents=True, exist_ok=True)
+        alone(*_bootstrap(root, checkout))
+    told.write_text(key)
+    return root
+
+
+def alone(*command: str) -> None:
+    """Run a command as the only user, called root, of a user namespace.
+
+    Equivalent to: ``unshare --map-root-user --mount COMMAND``.
+    """
+    subprocess.run(command, check=True, stdin=subprocess.DEVNULL, preexec_fn=_be_the_only_user)
+
+
+def content(files: Iterable[tuple[str, bytes]]) -> str:
+    """Return a number that is another one when a file's name or content is."""
+    total = hashlib.sha256()
+    for name, data in files:
+        total.update(f"{name}\0{len(data)}\0".encode() + data)
+    return total.hexdigest()
+
+
+def packages(listing: Path) -> list[str]:
+    """Return the packages that a file lists, one a line, before a ``#``."""
+    lines = (line.partition("#")[0].strip() for line in listing.read_text().splitlines())
+    return [line for line in lines if line]
+
+
+def _bootstrap(root: Path, checkout: Path) -> list[str]:
+    include = [*packages(checkout / "binder/apt.txt"), *packages(_HERE / "packages.txt")]
+    return [
+        *("mmdebstrap", "--mode=root", "--variant=minbase", "--quiet"),
+        *('--aptopt=APT::Sandbox::User "root"', "--dpkgopt=force-unsafe-io"),
+        *("--skip=chroot/mount", f"--extract-hook={_HERE / 'devices'}"),
+        *(f"--hook-dir={_HOOKS}", f"--include={','.join(include)}"),
+        f'--customize-hook={_HERE / "steps"} "$1" {shlex.quote(str(checkout))}',
+        *(SUITE, str(root)),
+    ]
+
+
+@contextmanager
+def _checkout() -> Iterator[Path]:
+    """Give a copy of what belongs to the checkout."""
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder, "checkout")
+        shutil.copytree(CHECKOUT, copy, ignore=shutil.ignore_patterns(*_MADE), symlinks=True)
+        yield copy
+
+
+def _files(checkout: Path) -> Iterator[tuple[str, bytes]]:
+    yield "suite", SUITE.encode()
+    for path in sorted(checkout.rglob("*")):
+        if path.is_file():
+            yield str(path.relative_to(checkout)), path.read_bytes()
+
+
+def _be_the_only_user() -> None:
+    user, group = os.geteuid(), os.getegid()
+    unshare(CLONE_NEWUSER | CLONE_NEWNS)
+    for name, text in (
+        ("setgroups", "deny"),
+        ("uid_map", f"0 {user} 1"),
+        ("gid_map", f"0 {group} 1"),
+    ):
+        Path("/proc/self", name).write_text(text)
+    pretend_to_drop_privileges()
+
+
+if __name__ == "__main__":
+    build(Path(sys.argv[1]).resolve())
