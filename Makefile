@@ -6,7 +6,7 @@ NETVIZ = .venv/bin/netviz
 RUFF = .venv/bin/ruff
 
 .NOTPARALLEL:
-.PHONY: help lab test test-all test-browser test-own-kernel check fix html bench lock programs components own-kernel clean
+.PHONY: help lab test test-all test-browser test-own-kernel test-vm vm vm-run check fix html bench lock programs vm-programs components own-kernel clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 22
@@ -26,6 +26,10 @@ test-own-kernel: .venv/test programs components ## run tests on a Linux of one's
 test-browser: .venv/browser docs/node_modules programs components
 	@.venv/bin/python scripts/programs.py chromium
 	scripts/test browser
+
+test-vm: .venv/browser vm-programs ## build the virtual machine and test it; ARGS=all: boot it by UEFI too
+	@.venv/bin/python scripts/programs.py chromium qemu-system-x86:qemu-system-x86_64
+	scripts/test-vm $(or $(ARGS),some)
 
 check: .venv/dev ## check style and types
 	$(RUFF) check
@@ -59,6 +63,21 @@ programs: .venv/lab
 # says so, and what needs it fails.
 components: .venv/lab
 	@for each in docker cni ovs bird dnsmasq iperf3 own-kernel; do $(NETVIZ) components fetch $$each || true; done
+
+# mmdebstrap and what follows make the disk; syslinux and systemd-boot are for it to start with.
+vm-programs: .venv/lab
+	@.venv/bin/python scripts/programs.py mmdebstrap squashfs-tools:mksquashfs mtools:mcopy \
+	    dosfstools:mkfs.fat fdisk:sfdisk qemu-utils:qemu-img syslinux \
+	    syslinux-common:/usr/lib/syslinux/mbr/gptmbr.bin \
+	    systemd-boot-efi:/usr/lib/systemd/boot/efi/systemd-bootx64.efi \
+	    debian-archive-keyring:/usr/share/keyrings/debian-archive-keyring.gpg
+
+vm: vm-programs ## build a virtual machine with everything in it: dist/vm/netviz.qcow2
+	scripts/test-vm build
+	@echo "Start it: make vm-run"
+
+vm-run: ## start it; ARGS=--save: the next start takes seconds
+	@$(PYTHON) binder/vm/run.py dist/vm/netviz.qcow2 $(ARGS)
 
 # Some of them hold others: whoever has those need not call pip for these.
 in_test = lab

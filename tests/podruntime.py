@@ -1,4 +1,4 @@
-"""The runtime that Docker's engine calls for a pod: runc, over the files of the lab itself.
+"""The runtime that Docker's engine calls for a pod: runc, over files that the lab has ready.
 
 What else the engine asks for stays as it is: capabilities, system call filter, hidden files.
 """
@@ -14,7 +14,9 @@ from pathlib import Path
 from netviz.lab.syscalls import CLONE_NEWUSER, die_with_parent, unshare
 
 FILES = "/run/netviz/pod"
-"""Where the lab's files are once more: a container's root has to be a mount of its own."""
+"""Where a pod's files are mounted: the lab's once more, or those of another root."""
+WRITTEN = "/run/netviz/pod-written"
+"""Where is kept what is written to such a root."""
 USER = 1000
 
 
@@ -42,14 +44,22 @@ def user_namespace() -> str:
 
 
 def change(config: dict) -> dict:
-    """Return a container's configuration for that user, and over the lab's files."""
+    """Return a container's configuration for that user, and over the pod's files."""
     config["root"] = {"path": FILES, "readonly": True}
     # Of a namespace that it enters, runc asks for the map, and believes what it is told.
     mapping = [{"containerID": each, "hostID": 0, "size": 1} for each in (0, USER)]
     config["linux"] |= {"uidMappings": mapping, "gidMappings": mapping}
-    config["linux"]["namespaces"].append({"type": "user", "path": user_namespace()})
+    namespaces = config["linux"]["namespaces"]
+    namespaces.append({"type": "user", "path": user_namespace()})
     for mount in config["mounts"]:  # There is no group 5 that could own the terminals.
         mount["options"] = [each for each in mount.get("options", ()) if each != "gid=5"]
+    if shared := [it for it in namespaces if it["type"] == "network" and "path" in it]:
+        # The network is the lab's: one may stay in it, but not enter it, nor mount a /sys of it.
+        namespaces.remove(*shared)
+        options = ["rbind", "ro", "nosuid", "nodev", "noexec"]
+        for mount in config["mounts"]:
+            if mount["destination"] == "/sys":
+                mount |= {"type": "bind", "source": "/sys", "options": options}
     return config
 
 

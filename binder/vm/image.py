@@ -114,7 +114,8 @@ def _own() -> bytes:
 
 
 def _run(*command: str, told: str | None = None) -> None:
-    subprocess.run(command, check=True, input=told, text=True, stdout=subprocess.DEVNULL)
+    options = {"text": True, "stdout": subprocess.DEVNULL, "env": root.ENVIRONMENT}
+    subprocess.run(command, check=True, input=told, **options)
 
 
 if __name__ == "__main__":

@@ -109,7 +109,7 @@ class Running:
         with self._errors.open("w") as errors:
             # Ctrl-C is for whoever started it: he shuts it down.
             self.process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stderr=errors, start_new_session=True
+                command, stdin=subprocess.DEVNULL, stderr=errors, process_group=0
             )
         self._monitor = self._connected(monitor)
         self._monitor.readline()  # It says which QEMU it is.

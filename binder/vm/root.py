@@ -28,8 +28,21 @@ CHECKOUT = Path(__file__).resolve().parent.parent.parent
 SUITE = "bookworm"
 """Debian's release that has the Python of binder/runtime.txt."""
 
+# Debian's users do not look where root's programs are, though they may call them.
+ENVIRONMENT = os.environ | {"PATH": f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"}
+
 _HERE = Path(__file__).resolve().parent
 _HOOKS = Path("/usr/share/mmdebstrap/hooks/merged-usr")
+_LEFT_OUT = (
+    "tests",
+    "benchmarks",
+    "docs",
+    "scripts",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "Makefile",
+)
+"""What nothing needs in a session: a change of it is no reason to build anew."""
 _MADE = ("__pycache__", "node_modules", "_build", "dist", "*.egg-info", ".*")
 """What is made in a checkout, and does not belong to it."""
 
@@ -57,7 +70,8 @@ def alone(*command: str) -> None:
 
     Equivalent to: ``unshare --map-root-user --mount COMMAND``.
     """
-    subprocess.run(command, check=True, stdin=subprocess.DEVNULL, preexec_fn=_be_the_only_user)
+    options = {"check": True, "stdin": subprocess.DEVNULL, "env": ENVIRONMENT}
+    subprocess.run(command, preexec_fn=_be_the_only_user, **options)
 
 
 def content(files: Iterable[tuple[str, bytes]]) -> str:
@@ -91,7 +105,9 @@ def _checkout() -> Iterator[Path]:
     """Give a copy of what belongs to the checkout."""
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder, "checkout")
-        shutil.copytree(CHECKOUT, copy, ignore=shutil.ignore_patterns(*_MADE), symlinks=True)
+        shutil.copytree(
+            CHECKOUT, copy, ignore=shutil.ignore_patterns(*_MADE, *_LEFT_OUT), symlinks=True
+        )
         yield copy
 
 

@@ -59,7 +59,7 @@ def _options() -> argparse.Namespace:
 
 
 def _serve(options: argparse.Namespace) -> None:
-    image = options.image.resolve()
+    image = options.image.absolute()
     if not image.exists():
         raise MachineError(f"there is no '{image}'; run: make vm")
     began = time.monotonic()
@@ -116,7 +116,8 @@ def _likeness(machine: Machine) -> str:
     """Return what is another one where a state does not fit: QEMU, the machine, or its disk."""
     version = subprocess.run([program(), "--version"], capture_output=True, check=True).stdout
     disk = machine.image.stat()
-    told = [*machine.arguments(), version.decode(), str(disk.st_size), str(disk.st_mtime_ns)]
+    told = [*replace(machine, image=Path()).arguments(), version.decode()]
+    told += [str(disk.st_size), str(disk.st_mtime_ns)]
     return hashlib.sha256("\0".join(told).encode()).hexdigest()
 
 
