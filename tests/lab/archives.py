@@ -40,6 +40,7 @@ class Archive:
         links: dict[str, str] | None = None,
         files: dict[str, bytes] | None = None,
         depends: str = "",
+        conflicts: str = "",
         script: str = "",
         size: int = 0,
     ) -> Path:
@@ -47,6 +48,7 @@ class Archive:
         root = self.folder.parent / f"{name}-{version}"
         (root / "DEBIAN").mkdir(parents=True)
         told = {"Package": name, "Version": version, "Architecture": "all", "Depends": depends}
+        told["Conflicts"] = conflicts
         told |= {"Maintainer": "Nobody <nobody@example.org>", "Description": "for a test"}
         control = "".join(f"{field}: {text}\n" for field, text in told.items() if text)
         (root / "DEBIAN/control").write_text(control)

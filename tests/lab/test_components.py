@@ -131,6 +131,18 @@ def test_machine_itself_is_not_touched(archive: Archive) -> None:
 
 
 @alone
+def test_what_would_replace_a_package_of_the_machine_is_fetched_and_replaces_none(
+    archive: Archive, cache: Path
+) -> None:
+    query = ["dpkg-query", "--show", "--showformat", "${Essential} ${Priority} ${Package}\n"]
+    installed = subprocess.run(query, capture_output=True, text=True, check=True).stdout
+    other = re.search(r"^no optional (\S+)$", installed, re.MULTILINE)[1]
+    archive.add("bird2", "2.0.12", BIRD, conflicts=other)
+    fetching.fetch("bird")
+    assert is_sound(cache, "bird")
+    subprocess.run(["dpkg-query", "--status", other], check=True, stdout=subprocess.DEVNULL)
+
+
 def test_machines_own_is_used_where_it_fits(cache: Path, machine: Callable[..., None]) -> None:
     machine("2.1.7", "bird", "birdc")
     assert fetching.fetch("bird")[0].told == "the machine"
