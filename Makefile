@@ -27,7 +27,7 @@ test-browser: .venv/browser docs/node_modules programs components
 	@.venv/bin/python scripts/programs.py chromium
 	scripts/test browser
 
-test-vm: .venv/browser vm-programs ## build the virtual machine and test it; ARGS=all: boot it by UEFI too
+test-vm: .venv/browser components vm-programs ## build the virtual machine and test it; ARGS=all: boot it by UEFI too
 	@.venv/bin/python scripts/programs.py chromium qemu-system-x86:qemu-system-x86_64
 	scripts/test-vm $(or $(ARGS),some)
 

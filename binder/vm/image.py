@@ -16,6 +16,9 @@ from pathlib import Path
 
 import root
 
+from netviz.errors import NetvizError
+from netviz.lab.sandbox import refused
+
 _IMAGE = "netviz.qcow2"
 _MEGABYTE = 1 << 20
 _BOOT = "boot=live quiet console=ttyS0 console=tty0"
@@ -118,5 +121,21 @@ def _run(*command: str, told: str | None = None) -> None:
     subprocess.run(command, check=True, input=told, **options)
 
 
+def main() -> None:
+    """Build it, or say in one line why it cannot be built."""
+    try:
+        if error := refused():
+            raise error
+        build(Path(sys.argv[1]).resolve())
+    except (NetvizError, OSError, subprocess.CalledProcessError) as error:
+        sys.exit(f"netviz: cannot build the virtual machine: {_line(error)}")
+
+
+def _line(error: Exception) -> str:
+    if isinstance(error, subprocess.CalledProcessError):
+        return f"'{error.cmd[0]}' failed with status {error.returncode}; what it said stands above"
+    return str(error)
+
+
 if __name__ == "__main__":
-    build(Path(sys.argv[1]).resolve())
+    main()

@@ -1,4 +1,4 @@
-"""Build the root of the virtual machine by Binder's steps, without root: ``root.py FOLDER``.
+"""Build the root of the virtual machine, by Binder's steps and without being root.
 
 mmdebstrap makes it, in a user namespace that has one user: whoever calls this, who is called root
 in it. Calls that change an owner answer "done" and do nothing, as in a lab, so all files are the
@@ -15,7 +15,6 @@ import os
 import shlex
 import shutil
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -41,6 +40,7 @@ _LEFT_OUT = (
     "CHANGELOG.md",
     "CONTRIBUTING.md",
     "Makefile",
+    "vm",
 )
 """What nothing needs in a session: a change of it is no reason to build anew."""
 _MADE = ("__pycache__", "node_modules", "_build", "dist", "*.egg-info", ".*")
@@ -112,10 +112,13 @@ def _checkout() -> Iterator[Path]:
 
 
 def _files(checkout: Path) -> Iterator[tuple[str, bytes]]:
-    yield "suite", SUITE.encode()
-    for path in sorted(checkout.rglob("*")):
-        if path.is_file():
-            yield str(path.relative_to(checkout)), path.read_bytes()
+    own = [_HERE / name for name in ("root.py", "steps", "devices", "packages.txt")]
+    for folder, paths in (
+        (_HERE, [*own, *_HERE.glob("files/**/*")]),
+        (checkout, checkout.rglob("*")),
+    ):
+        for path in sorted(filter(Path.is_file, paths)):
+            yield f"{path.relative_to(folder)} {path.stat().st_mode:o}", path.read_bytes()
 
 
 def _be_the_only_user() -> None:
@@ -128,7 +131,3 @@ def _be_the_only_user() -> None:
     ):
         Path("/proc/self", name).write_text(text)
     pretend_to_drop_privileges()
-
-
-if __name__ == "__main__":
-    build(Path(sys.argv[1]).resolve())
