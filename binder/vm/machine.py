@@ -23,8 +23,6 @@ MOMENT = 0.2
 """Seconds between two looks at what is awaited."""
 
 _PATIENCE = 15.0
-# Programs for the second generation of x86-64 run on it, as those in Python's wheels are.
-_PROCESSORS = {"tcg": "Nehalem"}
 # A boot sector: mov al,16; out 0xf4,al; hlt. That port ends QEMU, with status 2 * 16 + 1.
 _SECTOR = bytes.fromhex("b010e6f4f4ebfd").ljust(510, b"\0") + b"\x55\xaa"
 _STATUS = 33
@@ -49,7 +47,7 @@ class Machine:
         """Return QEMU's arguments for it, without what leads in and out."""
         firmware = ["-bios", self.firmware] if self.firmware else []
         return [
-            *("-accel", self.accelerator, "-cpu", _PROCESSORS.get(self.accelerator, "host")),
+            *_processor(self.accelerator),
             *("-machine", "q35", "-smp", str(min(2, os.cpu_count() or 1))),
             *("-m", str(self.memory), *firmware, "-nodefaults", "-display", "none"),
             *("-drive", f"file={_escaped(self.image)},format=qcow2,if=virtio,readonly=on"),
@@ -80,7 +78,7 @@ def boots(accelerator: str) -> bool:
     with tempfile.NamedTemporaryFile(suffix=".img") as sector:
         sector.write(_SECTOR)
         sector.truncate(1 << 20)  # A BIOS starts no disk of one sector.
-        command = [program(), "-accel", accelerator, "-machine", "q35", "-nodefaults"]
+        command = [program(), *_processor(accelerator), "-machine", "q35", "-nodefaults"]
         command += ["-display", "none", "-device", "isa-debug-exit,iobase=0xf4,iosize=1"]
         command += ["-drive", f"file={sector.name},format=raw,if=ide"]
         try:
@@ -191,6 +189,11 @@ class Running:
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(MOMENT)
+
+
+def _processor(accelerator: str) -> list[str]:
+    # Programs for the second generation of x86-64 run on a Nehalem, as those in Python's wheels are.
+    return ["-accel", accelerator, "-cpu", "Nehalem" if accelerator == "tcg" else "host"]
 
 
 def _escaped(path: Path) -> str:
