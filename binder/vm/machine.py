@@ -192,7 +192,7 @@ class Running:
 
 
 def _processor(accelerator: str) -> list[str]:
-    # Programs for the second generation of x86-64 run on a Nehalem, as those in Python's wheels are.
+    # On a Nehalem programs for x86-64-v2 run, as those in Python's wheels are.
     return ["-accel", accelerator, "-cpu", "Nehalem" if accelerator == "tcg" else "host"]
 
 
