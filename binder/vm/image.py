@@ -102,7 +102,7 @@ def _disk(partition: Path, work: Path) -> Path:
 
 
 def _convert(disk: Path, image: Path) -> None:
-    half = image.with_suffix(".half")
+    half = image.with_name(f"{image.name}.half")
     _run("qemu-img", "convert", "-f", "raw", "-O", "qcow2", str(disk), str(half))
     half.replace(image)
 

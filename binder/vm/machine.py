@@ -38,7 +38,6 @@ class Machine:
 
     image: Path
     accelerator: str
-    token: str
     memory: int = 1536
     firmware: str = ""
     """In MB, and a file with UEFI instead of QEMU's own BIOS."""
@@ -53,7 +52,6 @@ class Machine:
             *("-drive", f"file={_escaped(self.image)},format=qcow2,if=virtio,readonly=on"),
             *("-device", "virtio-scsi-pci,id=scsi", "-device", "virtio-rng-pci"),
             *("-rtc", "base=utc,clock=host"),
-            *("-smbios", f"type=11,value=io.systemd.credential:netviz.token={self.token}"),
         ]
 
 
@@ -94,11 +92,19 @@ class Running:
     It can reach nothing, neither this machine nor any other. ``console`` is a file of what it says.
     """
 
-    def __init__(self, machine: Machine, port: int, folder: Path, state: Path | None = None):
-        """Start it, or let it go on from a saved state; its files are in a folder of its own."""
+    def __init__(
+        self, machine: Machine, token: str, port: int, folder: Path, state: Path | None = None
+    ):
+        """Start it, or let it go on from a saved state.
+
+        Its files are in ``folder``, which is its own and which nobody else may enter.
+        """
         self.console, monitor = folder / "console", folder / "monitor"
+        # By a file: everybody can read what is in a command line.
+        (folder / "token").write_text(f"io.systemd.credential:netviz.token={token}")
         forward = f"hostfwd=tcp:127.0.0.1:{port}-:8888"
         command = [program(), *machine.arguments()]
+        command += ["-smbios", f"type=11,path={_escaped(folder / 'token')}"]
         command += ["-nic", f"user,restrict=on,{forward},model=virtio-net-pci"]
         command += ["-serial", f"file:{_escaped(self.console)}"]
         command += ["-qmp", f"unix:{_escaped(monitor)},server=on,wait=off"]
@@ -109,11 +115,15 @@ class Running:
             self.process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stderr=errors, process_group=0
             )
-        self._monitor = self._connected(monitor)
-        self._monitor.readline()  # It says which QEMU it is.
-        self.ask("qmp_capabilities")
-        if state:
-            self._go_on()
+        try:
+            self._monitor = self._connected(monitor)
+            self._monitor.readline()  # It says which QEMU it is.
+            self.ask("qmp_capabilities")
+            if state:
+                self._go_on()
+        except BaseException:
+            self.switch_off()
+            raise
 
     def ask(self, command: str, **arguments: Any) -> Any:
         """Return QEMU's answer. Raises ``MachineError`` where it refuses, or is gone."""
@@ -142,16 +152,19 @@ class Running:
 
     def save(self, state: Path) -> None:
         """Write its memory to a file, whole or not at all; meanwhile it stands still."""
-        half = state.with_suffix(".half")
-        self.ask("stop")
+        half = state.with_name(f"{state.name}.half")
+        half.unlink(missing_ok=True)
         half.touch(mode=0o600)  # Its token is in it.
-        self.ask("migrate", uri=f"exec:cat > {shlex.quote(str(half))}")
-        while (status := self.ask("query-migrate")["status"]) not in ("completed", "failed"):
-            time.sleep(MOMENT)
-        if status == "failed":
-            half.unlink()
-            raise MachineError(f"cannot save the machine's state to '{state}': is the disk full?")
-        half.replace(state)
+        self.ask("stop")
+        try:
+            self.ask("migrate", uri=f"exec:cat > {shlex.quote(str(half))}")
+            while (status := self.ask("query-migrate")["status"]) not in ("completed", "failed"):
+                time.sleep(MOMENT)
+            if status == "failed":
+                raise MachineError(f"cannot save the state to '{state}': is the disk full?")
+            half.replace(state)
+        finally:
+            half.unlink(missing_ok=True)
         self.ask("cont")
 
     def plug(self, disk: Path) -> None:
@@ -160,16 +173,19 @@ class Running:
         self.ask("blockdev-add", **{"node-name": "own", "driver": "qcow2", "file": file})
         self.ask("device_add", driver="scsi-hd", drive="own", bus="scsi.0")
 
-    def end(self) -> None:
-        """Press its power button, and wait; switch it off where that does not help."""
-        if self.process.poll() is None:
+    def end(self) -> bool:
+        """Press its power button, wait, and return whether it has shut down."""
+        try:
             self.ask("system_powerdown")
-            try:
-                self.process.wait(_PATIENCE)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
+            self.process.wait(_PATIENCE)
+        except (MachineError, subprocess.TimeoutExpired):
+            return False
+        return True
+
+    def switch_off(self) -> None:
+        """Pull its plug, if it still runs."""
+        self.process.kill()
         self.process.wait()
-        self._monitor.close()
 
     def _go_on(self) -> None:
         """Let it run, once its memory is read: it was saved standing still."""

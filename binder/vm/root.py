@@ -5,7 +5,8 @@ in it. Calls that change an owner answer "done" and do nothing, as in a lab, so 
 caller's own; whoever packs them says whose they are. Nothing has to be set up for that, neither
 ranges of users nor a program that may become root.
 
-FOLDER/root is what comes of it. It is made again when anything that goes into it is different.
+It is made again when anything of the checkout that goes into it is different; what Debian has newer
+is no reason.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ _LEFT_OUT = (
     "vm",
 )
 """What nothing needs in a session: a change of it is no reason to build anew."""
-_MADE = ("__pycache__", "node_modules", "_build", "dist", "*.egg-info", ".*")
+_MADE = ("__pycache__", "node_modules", "_build", "dist", "*.egg-info", "progress*.json", ".*")
 """What is made in a checkout, and does not belong to it."""
 
 
@@ -95,7 +96,7 @@ def _bootstrap(root: Path, checkout: Path) -> list[str]:
         *('--aptopt=APT::Sandbox::User "root"', "--dpkgopt=force-unsafe-io"),
         *("--skip=chroot/mount", f"--extract-hook={_HERE / 'devices'}"),
         *(f"--hook-dir={_HOOKS}", f"--include={','.join(include)}"),
-        f'--customize-hook={_HERE / "steps"} "$1" {shlex.quote(str(checkout))}',
+        f'--customize-hook={_quoted(_HERE / "steps")} "$1" {_quoted(checkout)}',
         *(SUITE, str(root)),
     ]
 
@@ -117,8 +118,16 @@ def _files(checkout: Path) -> Iterator[tuple[str, bytes]]:
         (_HERE, [*own, *_HERE.glob("files/**/*")]),
         (checkout, checkout.rglob("*")),
     ):
-        for path in sorted(filter(Path.is_file, paths)):
-            yield f"{path.relative_to(folder)} {path.stat().st_mode:o}", path.read_bytes()
+        for path in sorted(paths):
+            name = str(path.relative_to(folder))
+            if path.is_symlink():
+                yield name, str(path.readlink()).encode()
+            elif path.is_file():
+                yield f"{name} {path.stat().st_mode:o}", path.read_bytes()
+
+
+def _quoted(path: Path) -> str:
+    return shlex.quote(str(path))
 
 
 def _be_the_only_user() -> None:

@@ -10,18 +10,21 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import platform
+import re
 import secrets
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 from contextlib import suppress
 from dataclasses import replace
 from http.client import HTTPException
 from pathlib import Path
+from urllib.request import ProxyHandler, build_opener
 
 from machine import MOMENT, Machine, MachineError, Running, accelerator, program
 
@@ -29,17 +32,19 @@ _BOOTS = 600.0
 """Seconds until JupyterLab answers, at most: on one busy processor, without KVM, it takes long."""
 _MOUNTS = 60.0
 _TRIES = 5.0
-_MOUNTED = "netviz: the lessons are on a disk of their own"
-_OWN_SIZE = "4G"  # It takes as much as is written.
+_ABOUT_DISKS = re.compile(r"netviz: the (?:lessons are on|disk (?P<fault>.*))")
+"""What the machine says on its console of a disk that is plugged in."""
+_OWN_SIZE = "2G"  # It takes as much as is written.
 
 
 def main() -> None:
     """Start it, wait for the user to end it, and shut it down."""
     options = _options()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for each in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(each, signal.default_int_handler)
     try:
         _serve(options)
-    except MachineError as error:
+    except (MachineError, OSError) as error:
         sys.exit(f"netviz: {error}")
     except KeyboardInterrupt:
         pass
@@ -63,61 +68,75 @@ def _serve(options: argparse.Namespace) -> None:
     if not image.exists():
         raise MachineError(f"there is no '{image}'; run: make vm")
     began = time.monotonic()
-    machine = Machine(
-        image,
-        options.accelerator or accelerator(),
-        secrets.token_hex(16),
-        options.memory,
-        options.uefi,
-    )
-    state, machine = _saved(machine, image) if not options.boot else (None, machine)
+    own = None if options.forget else _own_disk(image)
+    how = options.accelerator or accelerator()
+    machine = Machine(image, how, options.memory, options.uefi)
+    saved, token = (None, "") if options.boot else _saved(machine)
+    token = token or secrets.token_hex(16)
     port = options.port or _free_port()
-    how = "Going on from the saved state" if state else "Booting"
-    _say(f"{how}, by {machine.accelerator} ...")
+    _say(f"{'Going on from the saved state' if saved else 'Booting'}, by {how} ...")
     with tempfile.TemporaryDirectory() as folder:
-        running = Running(machine, port, Path(folder), state)
+        running = _started(machine, token, port, Path(folder), saved)
         try:
-            _answers(running, port, machine.token)
-            if options.save and not state:
-                _save(running, machine, image)
-            if not options.forget:
-                _plug(running, image.with_name("netviz-own.qcow2"))
+            _answers(running, port, token)
+            if options.save and not saved:
+                _save(running, machine, token)
+            if own:
+                _plug(running, own)
             _say(f"Ready after {time.monotonic() - began:.0f} s. Ctrl-C ends it.")
-            _say(f"    http://127.0.0.1:{port}/lab?token={machine.token}")
-            running.process.wait()
+            _say(f"    http://127.0.0.1:{port}/lab?token={token}")
+            _wait(running)
         finally:
-            running.end()
+            running.switch_off()
 
 
-def _saved(machine: Machine, image: Path) -> tuple[Path | None, Machine]:
-    """Return the state that the machine can go on from, and the machine as it was then."""
-    state = image.with_suffix(".state")
+def _wait(running: Running) -> None:
+    """Wait until it is told to end, and shut it down."""
+    try:
+        if running.process.wait():
+            raise running.ended()
+    except KeyboardInterrupt:
+        if not running.end():
+            _say("It did not shut down, and is switched off.")
+
+
+def _started(machine: Machine, token: str, port: int, folder: Path, saved: Path | None) -> Running:
+    try:
+        return Running(machine, token, port, folder, saved)
+    except MachineError as error:
+        if saved:
+            raise MachineError(f"{error}; it may start without the state: --boot") from error
+        raise
+
+
+def _saved(machine: Machine) -> tuple[Path | None, str]:
+    """Return the state that the machine can go on from, and the token that it has then."""
+    state = machine.image.with_suffix(".state")
     try:
         told = json.loads(state.with_suffix(".json").read_text())
     except (OSError, ValueError):
-        return None, machine
-    then = replace(machine, token=told["token"])
-    same = state.exists() and told["of"] == _likeness(then)
-    return (state, then) if same else (None, machine)
+        return None, ""
+    same = state.exists() and told["of"] == _likeness(machine)
+    return (state, told["token"]) if same else (None, "")
 
 
-def _save(running: Running, machine: Machine, image: Path) -> None:
+def _save(running: Running, machine: Machine, token: str) -> None:
     """Save the state that JupyterLab has just after its start; no disk of one's own is in it."""
-    state = image.with_suffix(".state")
+    state = machine.image.with_suffix(".state")
     told = state.with_suffix(".json")
     told.unlink(missing_ok=True)
     running.save(state)
     told.touch(mode=0o600)
-    told.write_text(json.dumps({"token": machine.token, "of": _likeness(machine)}))
+    told.write_text(json.dumps({"token": token, "of": _likeness(machine)}))
     _say(f"Saved its state: {state}, {state.stat().st_size >> 20} MB.")
 
 
 def _likeness(machine: Machine) -> str:
-    """Return what is another one where a state does not fit: QEMU, the machine, or its disk."""
+    """Return what is another one where a state does not fit: QEMU, either machine, or the disk."""
     version = subprocess.run([program(), "--version"], capture_output=True, check=True).stdout
     disk = machine.image.stat()
     told = [*replace(machine, image=Path()).arguments(), version.decode()]
-    told += [str(disk.st_size), str(disk.st_mtime_ns)]
+    told += [str(disk.st_size), str(disk.st_mtime_ns), platform.node()]
     return hashlib.sha256("\0".join(told).encode()).hexdigest()
 
 
@@ -125,27 +144,43 @@ def _answers(running: Running, port: int, token: str) -> None:
     """Return as soon as JupyterLab answers."""
     deadline = time.monotonic() + _BOOTS
     url = f"http://127.0.0.1:{port}/api/status?token={token}"
+    direct = build_opener(ProxyHandler({}))  # No proxy is to have the token.
     while time.monotonic() < deadline:
         running.runs()
-        with suppress(OSError, HTTPException), urllib.request.urlopen(url, timeout=_TRIES):
+        with suppress(OSError, HTTPException), direct.open(url, timeout=_TRIES):
             return
         time.sleep(MOMENT)
     last = running.console.read_text(errors="replace")[-400:]
     raise MachineError(f"no JupyterLab after {_BOOTS:.0f} s; its console ends with: {last!r}")
 
 
-def _plug(running: Running, disk: Path) -> None:
-    """Plug in the disk of one's own; the first time it is made, and the machine formats it."""
+def _own_disk(image: Path) -> Path:
+    """Return the disk of one's own; at first it is made, and blank: the machine formats it."""
+    disk = image.with_name("netviz-own.qcow2")
     if not disk.exists():
+        if not shutil.which("qemu-img"):
+            raise MachineError("there is no qemu-img; install qemu-utils, or start with --forget")
         command = ["qemu-img", "create", "-q", "-f", "qcow2", str(disk), _OWN_SIZE]
-        subprocess.run(command, check=True)
-    running.plug(disk)
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise MachineError(f"cannot make '{disk}': {done.stderr.strip()}")
+    return disk
+
+
+def _plug(running: Running, disk: Path) -> None:
+    """Plug in the disk of one's own, and wait until the lessons are on it."""
+    try:
+        running.plug(disk)
+    except MachineError as error:
+        raise MachineError(f"{error}; or start without this disk, with --forget") from error
     deadline = time.monotonic() + _MOUNTS
-    while _MOUNTED not in running.console.read_text(errors="replace"):
+    while not (said := _ABOUT_DISKS.search(running.console.read_text(errors="replace"))):
         running.runs()
         if time.monotonic() > deadline:
             raise MachineError(f"the machine does not take '{disk}'; start it with --forget")
         time.sleep(MOMENT)
+    if said["fault"]:
+        raise MachineError(f"'{disk}' {said['fault']}; start the machine with --forget")
     _say(f"What you write is kept in {disk}.")
 
 

@@ -25,13 +25,12 @@ def test_accelerator_is_one_on_which_a_machine_has_booted() -> None:
 def test_saved_state_is_gone_on_from_only_by_the_same_machine(tmp_path: Path) -> None:
     image, state = tmp_path / "netviz.qcow2", tmp_path / "netviz.state"
     image.write_bytes(b"disk")
-    machine = Machine(image, "tcg", "new")
-    saved = {"token": "then", "of": run._likeness(replace(machine, token="then"))}
-    state.with_suffix(".json").write_text(json.dumps(saved))
-    assert run._saved(machine, image) == (None, machine)  # What was told is there, no state.
+    machine = Machine(image, "tcg")
+    told = {"token": "then", "of": run._likeness(machine)}
+    state.with_suffix(".json").write_text(json.dumps(told))
+    assert run._saved(machine) == (None, "")  # What was told is there, no state.
     state.touch()
-    assert run._saved(machine, image) == (state, replace(machine, token="then"))
-    larger = replace(machine, memory=2048)
-    assert run._saved(larger, image) == (None, larger)
+    assert run._saved(machine) == (state, "then")
+    assert run._saved(replace(machine, memory=2048)) == (None, "")
     image.write_bytes(b"another disk")
-    assert run._saved(machine, image) == (None, machine)
+    assert run._saved(machine) == (None, "")
