@@ -57,6 +57,7 @@ def main() -> None:
         "traffic.py": [],
         "tracing.py": [],
         "site.py": [],
+        "vm.py": [],
     }
     for name, arguments in others.items():
         say(name)

@@ -45,6 +45,8 @@ def written(figures: Figures) -> str:
         table(("what", "sandbox", "own kernel", "own ÷ sandbox"), owning(figures)),
         "## A cluster: `nodes(20, 25)`, 521 namespaces, and 380 pairs that ask across nodes\n",
         table(("what", "ours", "a process each", "÷ ours"), clustering(figures)),
+        "## The virtual machine, without KVM: until JupyterLab is there\n",
+        table(("how", "seconds", "÷ on the machine", "the file"), starting(figures)),
         "## Cost of a namespace, N = 1000 against N = 10\n",
         table(("shape", "what", "ours", "floor"), growing(figures)),
         "## What could not be measured, or differs\n",
@@ -180,6 +182,17 @@ def clustering(figures: Figures) -> list[Row]:
         both = (name := f"cluster, {what}", f"{name}, beside")
         took = (cast("float | None", figures.others.get(each)) for each in both)
         rows.append((what, *map(milliseconds, took), times(quotient(figures, *both[::-1]))))
+    return rows
+
+
+def starting(figures: Figures) -> list[Row]:
+    """Return how long the virtual machine takes to start, and how large its files are."""
+    rows = []
+    for way, file in (("on the machine", ""), ("booted", "the vm"), ("gone on", "the vm's state")):
+        seconds = cast("float | None", figures.others.get(f"vm, {way}"))
+        size = cast("float | None", figures.others.get(f"bytes of {file}"))
+        ratio = times(quotient(figures, f"vm, {way}", "vm, on the machine"))
+        rows.append((way, f"{seconds:.1f}" if seconds else "—", ratio, kilobytes(size)))
     return rows
 
 
