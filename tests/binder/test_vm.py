@@ -86,6 +86,13 @@ def test_checksum_is_that_of_the_disk(built_vm: Path) -> None:
         assert hashlib.file_digest(disk, "sha256").hexdigest() == told
 
 
+def test_its_kernel_has_all_that_a_lesson_needs(first: Started) -> None:
+    with opened(first.server, "01-namespaces.ipynb") as notebook:
+        told = notebook.run("!netviz doctor").text
+    assert "✓" in told
+    assert "✗" not in told, told
+
+
 def test_lesson_holds_in_it_and_is_in_a_sandbox(first: Started) -> None:
     assert "Booting" in first.told
     assert "of this machine (it has all that this lesson needs)" in lesson_holds(first.server, "02")
