@@ -84,7 +84,7 @@ def _serve(options: argparse.Namespace) -> None:
             if own:
                 _plug(running, own)
             _say(f"Ready after {time.monotonic() - began:.0f} s. Ctrl-C ends it.")
-            _say(f"    http://127.0.0.1:{port}/lab?token={token}")
+            _say(f"    http://127.0.0.1:{port}/?token={token}")
             _wait(running)
         finally:
             running.switch_off()

@@ -101,7 +101,7 @@ def test_lesson_holds_in_it_and_is_in_a_sandbox(first: Started) -> None:
 def test_browser_opens_its_page_and_the_kernel_answers(first: Started) -> None:
     with browsing() as visit:
         visit.page.set_default_timeout(PATIENCE * 1000)
-        visit.page.goto(first.url.replace("/lab?", "/lab/tree/00-start-here.ipynb?"))
+        visit.page.goto(first.url)  # It leads to lesson 00.
         visit.page.get_by_role("button", name="netviz lab | Idle").wait_for()
         shown = run_cell(visit.page.locator(".jp-CodeCell", has_text="!hostname").first)
         visit.shoot("lesson-in-the-vm")
