@@ -21,6 +21,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from netviz.lab.resources import listed
 from netviz.lab.seccomp import pretend_to_drop_privileges
 from netviz.lab.syscalls import CLONE_NEWNS, CLONE_NEWUSER, unshare
 
@@ -83,14 +84,8 @@ def content(files: Iterable[tuple[str, bytes]]) -> str:
     return total.hexdigest()
 
 
-def packages(listing: Path) -> list[str]:
-    """Return the packages that a file lists, one a line, before a ``#``."""
-    lines = (line.partition("#")[0].strip() for line in listing.read_text().splitlines())
-    return [line for line in lines if line]
-
-
 def _bootstrap(root: Path, checkout: Path) -> list[str]:
-    include = [*packages(checkout / "binder/apt.txt"), *packages(_HERE / "packages.txt")]
+    include = [*listed(checkout / "binder/apt.txt"), *listed(_HERE / "packages.txt")]
     return [
         *("mmdebstrap", "--mode=root", "--variant=minbase", "--quiet"),
         *('--aptopt=APT::Sandbox::User "root"', "--dpkgopt=force-unsafe-io"),
@@ -131,6 +126,7 @@ def _quoted(path: Path) -> str:
 
 
 def _be_the_only_user() -> None:
+    # Not as a lab does it: that would make root a stranger to his own folder.
     user, group = os.geteuid(), os.getegid()
     unshare(CLONE_NEWUSER | CLONE_NEWNS)
     for name, text in (

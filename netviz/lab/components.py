@@ -22,7 +22,7 @@ from netviz.errors import ComponentError
 from netviz.lab import linux, trees
 from netviz.lab.filesystem import laid, lay
 from netviz.lab.packages import MEGABYTE
-from netviz.lab.resources import apt_list
+from netviz.lab.resources import apt_list, listed
 from netviz.lab.sandbox import must_be_inside
 from netviz.lab.trees import place
 from netviz.text import printable
@@ -135,8 +135,7 @@ class Provision:
 
 def wanted() -> dict[str, str]:
     """Return the Debian packages that the lessons use, each with the program to look for."""
-    lines = (line.partition("#") for line in apt_list().read_text().splitlines())
-    return {name.strip(): it for name, _, told in lines if name.strip() and (it := told.strip())}
+    return {name: program for name, program in listed(apt_list()).items() if program}
 
 
 def missing() -> list[str]:

@@ -20,6 +20,12 @@ def apt_list() -> Path:
     return _shipped("apt.txt", checkout="binder/apt.txt")
 
 
+def listed(listing: Path) -> dict[str, str]:
+    """Return the Debian packages of a file, one a line, each with what follows its ``#``."""
+    lines = (line.partition("#") for line in listing.read_text().splitlines())
+    return {name.strip(): told.strip() for name, _, told in lines if name.strip()}
+
+
 def _shipped(name: str, *, checkout: str | None = None) -> Path:
     inside = _PACKAGE / name
     return inside if inside.exists() else _PACKAGE.parent / (checkout or name)

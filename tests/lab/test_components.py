@@ -143,6 +143,7 @@ def test_what_would_replace_a_package_of_the_machine_is_fetched_and_replaces_non
     subprocess.run(["dpkg-query", "--status", other], check=True, stdout=subprocess.DEVNULL)
 
 
+@alone
 def test_machines_own_is_used_where_it_fits(cache: Path, machine: Callable[..., None]) -> None:
     machine("2.1.7", "bird", "birdc")
     assert fetching.fetch("bird")[0].told == "the machine"
