@@ -28,8 +28,6 @@ from urllib.request import ProxyHandler, build_opener
 
 from machine import MOMENT, Machine, MachineError, Running, accelerator, program
 
-_BOOTS = 600.0
-"""Seconds until JupyterLab answers, at most: on one busy processor, without KVM, it takes long."""
 _MOUNTS = 60.0
 _TRIES = 5.0
 _ABOUT_DISKS = re.compile(r"netviz: the (?:lessons are on|disk (?P<fault>.*))")
@@ -60,6 +58,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--forget", action="store_true", help="no disk of one's own")
     parser.add_argument("--boot", action="store_true", help="although a saved state is there")
     parser.add_argument("--save", action="store_true", help="save a state, for the next start")
+    # On one busy processor, without KVM, it takes long.
+    parser.add_argument("--patience", type=float, default=600, metavar="SECONDS", help="to boot in")
     return parser.parse_args()
 
 
@@ -78,7 +78,7 @@ def _serve(options: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory() as folder:
         running = _started(machine, token, port, Path(folder), saved)
         try:
-            _answers(running, port, token)
+            _answers(running, port, token, options.patience)
             if options.save and not saved:
                 _save(running, machine, token)
             if own:
@@ -140,9 +140,9 @@ def _likeness(machine: Machine) -> str:
     return hashlib.sha256("\0".join(told).encode()).hexdigest()
 
 
-def _answers(running: Running, port: int, token: str) -> None:
-    """Return as soon as JupyterLab answers."""
-    deadline = time.monotonic() + _BOOTS
+def _answers(running: Running, port: int, token: str, patience: float) -> None:
+    """Return as soon as JupyterLab answers, within so many seconds."""
+    deadline = time.monotonic() + patience
     url = f"http://127.0.0.1:{port}/api/status?token={token}"
     direct = build_opener(ProxyHandler({}))  # No proxy is to have the token.
     while time.monotonic() < deadline:
@@ -151,7 +151,7 @@ def _answers(running: Running, port: int, token: str) -> None:
             return
         time.sleep(MOMENT)
     last = running.console.read_text(errors="replace")[-400:]
-    raise MachineError(f"no JupyterLab after {_BOOTS:.0f} s; its console ends with: {last!r}")
+    raise MachineError(f"no JupyterLab after {patience:.0f} s; its console ends with: {last!r}")
 
 
 def _own_disk(image: Path) -> Path:

@@ -22,6 +22,11 @@ def test_accelerator_is_one_on_which_a_machine_has_booted() -> None:
     assert boots(accelerator())
 
 
+def test_where_code_is_translated_there_is_one_processor() -> None:
+    words = Machine(Path("netviz.qcow2"), "tcg").arguments()
+    assert words[words.index("-smp") + 1] == "1"
+
+
 def test_saved_state_is_gone_on_from_only_by_the_same_machine(tmp_path: Path) -> None:
     image, state = tmp_path / "netviz.qcow2", tmp_path / "netviz.state"
     image.write_bytes(b"disk")
