@@ -4,7 +4,7 @@ The rules' own format is nft's business. But a process a namespace is slow, and 
 have no rules; whether there are tables is one netlink question. The tables named `TRACING` are
 netviz's own (`netviz.packets.verdicts`): here they are as if they were not.
 
-Of a match of iptables' own (``xt``) nft says the name only. What it asks, ``iptables-save`` tells.
+Of a match or target of iptables' own (``xt``) nft says the name only; ``iptables-save`` the rest.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import os
 import shlex
 import struct
 from collections import defaultdict
-from collections.abc import Iterator
 from contextlib import suppress
 from errno import EINVAL, EIO, EPROTONOSUPPORT
 from functools import cache
@@ -52,7 +51,7 @@ def _built_in() -> bool:
 def ruleset() -> list[JSON]:
     """Return the rules of the thread's namespace. Equivalent to: ``nft -j list ruleset``.
 
-    An ``xt`` match has besides, as ``said``, what ``iptables-save`` writes after its name. Ask only
+    An ``xt`` part has besides, as ``said``, what ``iptables-save`` writes after its name. Ask only
     where `available`. Raises ``OSError`` where the kernel refuses, or ``nft`` is missing or fails.
     """
     if not _tables():
@@ -68,7 +67,7 @@ def ruleset() -> list[JSON]:
     found = [item for item in json.loads(told)["nftables"] if not _left_out(item)]
     for family, program in _SAVING.items():
         rules = [it["rule"] for it in found if "rule" in it and it["rule"]["family"] == family]
-        if any(_matches(rule) for rule in rules):
+        if any(_parts(rule) for rule in rules):
             # Who has no such program is not told, nor who has a comment of more than one line.
             with suppress(OSError, ValueError):
                 saved = subprocess.run([program], capture_output=True).stdout
@@ -76,13 +75,13 @@ def ruleset() -> list[JSON]:
     return found
 
 
-def _matches(rule: Any) -> Iterator[Any]:
-    """Yield the ``xt`` matches of a rule."""
-    yield from (it["xt"] for it in rule["expr"] if it.get("xt", {}).get("type") == "match")
+def _parts(rule: Any) -> list[Any]:
+    """Return what of a rule is ``xt``: matches, and a target."""
+    return [it["xt"] for it in rule["expr"] if "xt" in it]
 
 
 def _tell(rules: list[Any], saved: str) -> None:
-    """Add to ``xt`` matches what they ask, by what ``iptables-save`` said of the same rules.
+    """Add to ``xt`` parts what they ask or do, by what ``iptables-save`` said of the same rules.
 
     Raises ``ValueError``, and adds nothing, where a quote does not end with its line.
     """
@@ -100,22 +99,21 @@ def _tell(rules: list[Any], saved: str) -> None:
         if len(own) == len(lines[place]):  # Else somebody typed between the two questions.
             for rule, typed in zip(own, lines[place], strict=True):
                 said = _asked(typed)
-                for it in _matches(rule):
+                for it in _parts(rule):
                     if len(asked := said[it["name"]]) == 1:  # Which of two is which, is not told.
                         [it["said"]] = asked
 
 
 def _asked(typed: list[str]) -> dict[str, list[str]]:
-    """Return what the matches of a rule ask, by their name."""
+    """Return what the matches of a rule ask, and what its target does, by their name."""
     parts: list[list[str]] = [[]]
     for word in typed:
         if word in ("-m", "-j", "-g"):
             parts.append([])
         parts[-1].append(word)
     said = defaultdict(list)
-    for option, name, *asked in (it for it in parts if len(it) > 1):
-        if option == "-m":
-            said[name].append(" ".join(asked))
+    for _, name, *asked in (it for it in parts[1:] if len(it) > 1):
+        said[name].append(" ".join(asked))
     return said
 
 

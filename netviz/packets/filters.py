@@ -2,8 +2,8 @@
 
 As in the kernel the base chains of a hook go by priority, each until a verdict; what one accepts
 the next still sees. Where a rule's answer is not known both are tried: only if that makes a
-difference is there a doubt. Of iptables' own matches (``xt``) two are known, of its targets the
-commonest; iptables-legacy is not seen at all.
+difference is there a doubt. Of iptables' own matches (``xt``) two are known, of its targets those
+that refuse, log and translate; iptables-legacy is not seen at all.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from netviz.packets.deals import Deals
 from netviz.packets.facts import typed
 from netviz.packets.lookup import Stack
 from netviz.packets.rules import ABSENT, Flowing, Matcher, Place, words
+from netviz.packets.targets import statement
 from netviz.text import printable
 
 if TYPE_CHECKING:
@@ -34,7 +35,6 @@ _DEVICES = {"prerouting": "ingress", "postrouting": "egress"}
 _VERDICTS = ("accept", "drop", "reject", "return", "jump", "goto")
 _WITHOUT_EFFECT = ("counter", "log", "set", "map", "flow", "dup", "last", "continue")
 _MAY_HOLD = ("limit", "quota", "ct count", "meter")
-_TARGETS = {"REJECT": "reject", "MASQUERADE": "masquerade", "LOG": "log", "NFLOG": "log"}
 _XT = {
     "conntrack": ("--ctstate", {"ct": {"key": "state"}}),
     "addrtype": ("--dst-type", {"fib": {"result": "type", "flags": ["daddr"]}}),
@@ -236,8 +236,8 @@ class _Run:
         match kind, told.get(kind):
             case "snat" | "dnat" | "masquerade" | "redirect", how:
                 return self._translates(kind, how or {}, rule, place)
-            case "xt", {"type": "target", "name": name} if name in _TARGETS:
-                return self._does({_TARGETS[name]: None}, rule, place)
+            case "xt", dict(part) if known := statement(part):
+                return self._does(known, rule, place)
             case "vmap", {"key": key, "data": data}:
                 found = matcher.entry(data, matcher.dealt(key, self._packet, place), place)
                 if found is not None:
@@ -289,8 +289,8 @@ class _Run:
             self._packet = replace(it, to=address, dport=port, status=it.status | {"dnat"})
         family, table, chain = place
         text = f"NAT rule of table {family} {table}, chain {chain}: {words(rule)}"
-        if isinstance(told.get("addr"), dict):
-            text += f", here {address}"
+        if isinstance(told.get("addr"), dict) or "xt target" in words(rule):
+            text += f", here {address}" + (f" port {port}" if "port" in told else "")
         self._translation = Reason(printable(text), self._shows(place))
         self._undone = self._deleted(place, rule)
         return {"accept": None}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -64,3 +65,21 @@ def test_the_other_direction_has_a_filter_of_its_own() -> None:
         "host2 has no way to 172.17.0.2",
         f"host1: {DROPPED}",
     ]
+
+
+def test_published_port_leads_through_its_translation_and_the_filter() -> None:
+    sh("""ip netns exec host2 sh -ec '
+        iptables-nft -t nat -N DOCKER
+        iptables-nft -t nat -A PREROUTING -m addrtype --dst-type LOCAL -j DOCKER
+        iptables-nft -t nat -A DOCKER ! -i br-5d1a0f2b9c3e -p tcp -m tcp --dport 8080 \
+            -j DNAT --to-destination 172.18.0.2:80'""")
+    asked = partial(explain, "c1", "172.12.1.11", proto="tcp", port=8080)
+    broken = asked().broken
+    assert broken
+    assert broken.text == f"host2: {DROPPED}"
+    sh(broken.mend)
+    told = asked(verify=True)
+    assert 'xt target "DNAT", here 172.18.0.2 port 80' in str(told)
+    assert (told.works, told.verified, told.certain) == (False, False, True)
+    assert told.broken
+    assert told.broken.text == "no program listens at tcp port 80 of c2"

@@ -203,6 +203,16 @@ RULES = {
     "nothing is translated or tracked": nat(pre="tcp dport 80 drop"),
     "Docker": DOCKER,
 }  # fmt: skip
+BEFORE = "iptables-nft -t nat -A PREROUTING"
+TRANSLATIONS = {
+    "DNAT": f"{BEFORE} -p tcp --dport 8080 -j DNAT --to-destination 10.1.2.2:80",
+    "DNAT to an address": f"{BEFORE} -d 10.1.1.1 -p icmp -j DNAT --to-destination 10.1.2.2",
+    "DNAT to a port": f"{BEFORE} -p tcp --dport 80 -j DNAT --to-destination :8080",
+    "DNAT of IPv6": f"ip6{BEFORE[2:]} -d fd01::1 -p udp -j DNAT --to-destination [fd02::2]:53",
+    "SNAT": "iptables-nft -t nat -A POSTROUTING -o eth2 -j SNAT --to-source 10.1.2.1",
+    "REDIRECT": f"{BEFORE} -p tcp --dport 80 -j REDIRECT --to-ports 8080",
+    "REDIRECT of all": f"{BEFORE} -p udp -j REDIRECT",
+}
 UNKNOWN = {
     "limit": (chain("limit rate 1/second drop"), "if 'limit rate 1/second' holds"),
     "users": (chain("meta skuid 0 drop", "output"), "if 'meta skuid 0' holds"),
@@ -342,6 +352,17 @@ def foretold(filters: Filters) -> tuple[set[tuple[object, ...]], list[Judgement]
 def test_judgement_is_what_happens(rules: str) -> None:
     sh(ROUTER)
     load("router", rules)
+    comes_as_judged()
+
+
+@pytest.mark.parametrize("typed", TRANSLATIONS.values(), ids=TRANSLATIONS)
+def test_what_iptables_translates_is_what_happens(typed: str) -> None:
+    sh(ROUTER)
+    sh(f"ip netns exec router sh -ec '{typed}'")
+    comes_as_judged()
+
+
+def comes_as_judged() -> None:
     expected, judged = foretold(Filters(spaces()["router"]))
     assert not [each for each in judged if each.doubt or each.dropped is None]
     assert all(bool(each.reason and each.mend) for each in judged if each.dropped)
@@ -379,7 +400,9 @@ def test_what_iptables_asks_is_unknown_only_where_it_matters() -> None:
     )
     left = filters.judge("postrouting", replace(ping, oif="eth2"))
     assert (left.packet.source, left.doubt) == ("10.1.2.1", None)
-    assert "'xt target \"DNAT\"'" in str(filters.judge("prerouting", web).doubt)
+    led = filters.judge("prerouting", web)
+    assert (led.packet.to, led.packet.dport, led.doubt) == ("10.1.2.2", 80, None)
+    assert str(led.reason).endswith('xt target "DNAT", here 10.1.2.2 port 80')
     onward = filters.judge("forward", replace(ping, iif="eth1", oif="eth2"))
     assert (onward.dropped, onward.doubt) == (
         None,
@@ -390,6 +413,15 @@ def test_what_iptables_asks_is_unknown_only_where_it_matters() -> None:
     assert str(asked.reason).endswith(
         ': meta l4proto udp xt match "comment" counter xt target "REJECT"'
     )
+
+
+@pytest.mark.parametrize("to", ["10.1.2.2-10.1.2.9", "10.1.2.2:80-90", "10.1.2.2:80 --random"])
+def test_what_iptables_chooses_by_chance_is_a_doubt(to: str) -> None:
+    sh(ROUTER)
+    sh(f"ip netns exec router {BEFORE} -p tcp -j DNAT --to-destination {to}")
+    web = replace(begun(FLOWS[4]), iif="eth1")
+    said = Filters(spaces()["router"]).judge("prerouting", web)
+    assert "what 'xt target \"DNAT\"' does" in str(said.doubt)
 
 
 @pytest.mark.parametrize(
