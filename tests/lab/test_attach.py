@@ -92,7 +92,9 @@ def test_command_killed_by_a_signal_ends_netviz_by_the_same(someone: Someone, na
 @outside
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGUSR1])
 def test_signal_is_passed_on(someone: Someone, number: int) -> None:
-    wait = f"trap 'echo heard; exit 9' {int(number)}; echo ready; while :; do sleep 0.05; done"
+    # A shell that waits for a command in the foreground may send itself a SIGINT for ever.
+    trap = f"trap 'echo heard; exit 9' {int(number)}"
+    wait = f"sleep {PATIENCE} >/dev/null 2>&1 & {trap}; echo ready; wait"
     with lab(someone) as running:
         entered = someone.start(NETVIZ, "attach", str(running.pid), "-c", wait)
         with entered:
