@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -22,6 +23,7 @@ IMAGE = HERE.parent / "dist/vm/netviz.qcow2"
 RUN = (sys.executable, "-u", str(HERE.parent / "binder/vm/run.py"))
 LAB = (str(Path(sys.executable).with_name("netviz")), "lab", "--no-browser")
 TURNS = 3
+MOMENT = 0.02
 
 
 def main() -> None:
@@ -52,15 +54,22 @@ def until_it_is_there(*command: str) -> float:
     before = time.perf_counter()
     with subprocess.Popen(command, stdout=-1, stderr=subprocess.STDOUT, text=True) as process:
         told = next((line for line in process.stdout or () if "token=" in line), "")
-        # It tells its address before it serves; who ends it in between waits for ever.
-        for address in re.findall(r"http://127\.0\.0\.1:\S+", told):
-            urlopen(address).close()
+        _wait_for_answer(process, told)
         taken = time.perf_counter() - before
         process.send_signal(signal.SIGTERM)
         process.communicate()
     if not told:
         sys.exit(f"{command[0]} has ended with status {process.returncode}")
     return taken
+
+
+def _wait_for_answer(process: subprocess.Popen[str], told: str) -> None:
+    # It tells its address before it listens, and who ends it in between waits for ever.
+    [address] = re.findall(r"http://127\.0\.0\.1:\S+", told) or [""]
+    while address and process.poll() is None:
+        with suppress(OSError), urlopen(address):
+            return
+        time.sleep(MOMENT)
 
 
 if __name__ == "__main__":
