@@ -217,8 +217,8 @@ def _processor(accelerator: str) -> list[str]:
 
 
 def _processors(accelerator: str) -> int:
-    # Under TCG a second one may go on running what the first has rewritten: Linux patches itself as
-    # sockets come and go, and both stood still for ever, once in some twenty starts.
+    # Under TCG a second one may go on running what the first has rewritten: Linux patches itself,
+    # as when an ingress queue comes or goes, and both have stood still for ever (QEMU 7.2).
     return 1 if accelerator == "tcg" else min(2, os.cpu_count() or 1)
 
 

@@ -100,20 +100,21 @@ def _tell(rules: list[Any], saved: str) -> None:
             for rule, typed in zip(own, lines[place], strict=True):
                 said = _asked(typed)
                 for it in _parts(rule):
-                    if len(asked := said[it["name"]]) == 1:  # Which of two is which, is not told.
+                    # Which of two is which, is not told.
+                    if len(asked := said[it["type"], it["name"]]) == 1:
                         [it["said"]] = asked
 
 
-def _asked(typed: list[str]) -> dict[str, list[str]]:
-    """Return what the matches of a rule ask, and what its target does, by their name."""
+def _asked(typed: list[str]) -> dict[tuple[str, str], list[str]]:
+    """Return what the matches of a rule ask, and what its target does, by their type and name."""
     parts: list[list[str]] = [[]]
     for word in typed:
         if word in ("-m", "-j", "-g"):
             parts.append([])
         parts[-1].append(word)
     said = defaultdict(list)
-    for _, name, *asked in (it for it in parts[1:] if len(it) > 1):
-        said[name].append(" ".join(asked))
+    for option, name, *asked in (it for it in parts[1:] if len(it) > 1):
+        said["match" if option == "-m" else "target", name].append(" ".join(asked))
     return said
 
 

@@ -289,7 +289,7 @@ class _Run:
             self._packet = replace(it, to=address, dport=port, status=it.status | {"dnat"})
         family, table, chain = place
         text = f"NAT rule of table {family} {table}, chain {chain}: {words(rule)}"
-        if isinstance(told.get("addr"), dict) or "xt target" in words(rule):
+        if isinstance(told.get("addr"), dict) or "xt target" in text:
             text += f", here {address}" + (f" port {port}" if "port" in told else "")
         self._translation = Reason(printable(text), self._shows(place))
         self._undone = self._deleted(place, rule)

@@ -452,6 +452,19 @@ def test_which_state_iptables_asks_for_is_known(
     assert filters.judge("forward", replace(packet, state="established")).dropped is answer
 
 
+def test_chain_with_the_name_of_a_match_is_another_thing() -> None:
+    sh(ROUTER)
+    sh("""ip netns exec router sh -ec '
+        iptables-nft -P FORWARD DROP
+        iptables-nft -N conntrack
+        iptables-nft -A conntrack -j ACCEPT
+        iptables-nft -A FORWARD -m conntrack --ctstate NEW -j conntrack'""")
+    packet = replace(begun(FLOWS[0]), iif="eth1", oif="eth2")
+    filters = Filters(spaces()["router"])
+    assert filters.judge("forward", packet).dropped is False
+    assert filters.judge("forward", replace(packet, state="established")).dropped is True
+
+
 @pytest.mark.parametrize(
     ("rules", "said", "mends"),
     [
